@@ -1,0 +1,1 @@
+//! Duet: a real-time messaging server that speaks QUIC.

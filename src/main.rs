@@ -1,0 +1,2 @@
+//! The `duet` binary: parses the command line and hands over to the server.
+fn main() {}
