@@ -1,0 +1,33 @@
+# Every way to build, check and run Duet. Each target is bounded in time, asks nothing, and ends with one line
+# `PASS <target> …` or `FAIL <target> …` that holds its figures and agrees with the exit status.
+# The work is done by the scripts in tests/tools, so that they can be read and run by themselves.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+TOOLS := tests/tools
+
+.PHONY: help test prerequisites fmt lint tidy audit
+
+help: ## show this list
+	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)$$/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+test: ## everything that CI runs: checks, tests, browsers (25 min warm, 45 min cold on two cores)
+	@$(TOOLS)/test
+
+prerequisites: ## install what `make test` needs and does not find, or say what is missing
+	@$(TOOLS)/prerequisites
+
+fmt: ## rewrite every Rust, TypeScript and Markdown file in the house format
+	@$(TOOLS)/fmt
+
+lint: ## formatting, clippy, eslint, types and licences, without running a test
+	@$(TOOLS)/lint
+
+tidy: ## the repository's own rules: layers, heads, sizes, links
+	@$(TOOLS)/tidy
+
+audit: ## known vulnerabilities of dependencies (needs a network)
+	@$(TOOLS)/audit

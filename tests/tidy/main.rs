@@ -1,0 +1,16 @@
+//! The repository's rules about itself, executable. Each rule reads the tree as text, reports every place where it is
+//! broken at once, and proves on made-up files that it can fail.
+//!
+//! - [`shape`]: heads and sizes of files.
+//! - [`layers`]: who may name whom, and where the crates with side effects may be named.
+//! - [`words`]: what must not stand anywhere: machine paths, registry hosts, notes to self.
+//! - [`documents`]: what documents name exists, and the other way round.
+//! - [`manifests`]: lock files and package manifests.
+
+mod code;
+mod documents;
+mod layers;
+mod manifests;
+mod shape;
+mod tree;
+mod words;
