@@ -1,1 +1,4 @@
 //! Duet: a real-time messaging server that speaks QUIC.
+
+#[cfg(feature = "server")]
+pub mod store;

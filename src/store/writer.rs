@@ -1,0 +1,313 @@
+//! The one writer: groups of log entries, checkpoints, truncation at both ends, small synced values.
+//!
+//! A call returns when its work survives a power cut. The writer is moved into the one thread that the server gives
+//! it; every method blocks that thread on the disk.
+//!
+//! ```text
+//!   usable ──(ReadOnly, Gap, TooLarge, Refused: nothing written)──► usable
+//!     └─────(Io, Corrupt: from the disk or the database)──► poisoned ──(every call)──► Poisoned
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sled::Batch;
+
+use super::acknowledged::{Acknowledged, Life};
+use super::checkpoint::{Delta, Head, StateChange};
+use super::database::Database;
+use super::entry::{self, GROUP_ENTRIES_MAX, LogItem, limit};
+use super::error::StoreError;
+use super::space::Space;
+use super::{key, meta, row};
+
+/// Most bytes of entries and events that are written between two barriers; larger groups pass several.
+const SLICE_BYTES: usize = 512 * 1024;
+/// Entries removed by one truncating batch.
+const TRUNCATE_ENTRIES: usize = 1_000;
+
+/// Writes to the store. There is one.
+#[derive(Debug)]
+pub struct Writer {
+    database: Arc<Database>,
+    acknowledged: Acknowledged,
+    space: Space,
+    head: Head,
+    last: u64,
+    poisoned: Option<String>,
+}
+
+/// A group that survives a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Durable {
+    /// Every entry up to this index is durable.
+    pub upto: u64,
+    /// Entries in this group.
+    pub entries: usize,
+    /// Bytes of entries and events in this group, before sled's overhead.
+    pub bytes: usize,
+    /// Time spent in durability barriers.
+    pub barrier: Duration,
+    /// Time spent in the whole call.
+    pub took: Duration,
+}
+
+/// A checkpoint that survives a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpointed {
+    /// The state rows are the fold of the log up to this index.
+    pub index: u64,
+    /// Rows that were offered.
+    pub rows: usize,
+    /// Time spent.
+    pub took: Duration,
+}
+
+/// What a truncation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Truncated {
+    /// Entries removed by this call.
+    pub removed: u64,
+    /// Lowest index still stored.
+    pub first: u64,
+    /// True when another call would remove more.
+    pub more: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        database: Arc<Database>,
+        acknowledged: Acknowledged,
+        head: Head,
+        last: u64,
+        floor: u64,
+    ) -> Self {
+        let space = Space::new(database.directory().path(), floor);
+        Self { database, acknowledged, space, head, last, poisoned: None }
+    }
+
+    /// Index of the last entry; 0 while the log is empty.
+    pub fn last_index(&self) -> u64 {
+        self.last
+    }
+
+    /// Lowest index still stored; one above the last while the log is empty.
+    pub fn first_index(&self) -> u64 {
+        self.database.first()
+    }
+
+    /// Index of the checkpoint; 0 before the first.
+    pub fn checkpoint_index(&self) -> u64 {
+        self.head.index
+    }
+
+    /// Writes a group of consecutive entries and returns when all of them are durable. The group is atomic against a
+    /// crash in slices of 512 KiB: after a crash a prefix of it may be there.
+    ///
+    /// # Errors
+    /// Nothing written: `Gap`, `TooLarge` (more than [`GROUP_ENTRIES_MAX`] entries, an entry or event above its limit),
+    /// `ReadOnly`, `Poisoned`. Unknown how much was written, writer poisoned: `Io`, `Corrupt`.
+    pub fn commit(&mut self, group: &[LogItem]) -> Result<Durable, StoreError> {
+        let start = Instant::now();
+        limit("a commit group, in entries,", group.len(), GROUP_ENTRIES_MAX)?;
+        for (expected, item) in (self.last + 1..).zip(group) {
+            if item.index != expected {
+                return Err(StoreError::Gap { expected, found: item.index });
+            }
+            item.check()?;
+            limit("a log entry with its events, in bytes,", item.stored_bytes(), SLICE_BYTES)?;
+        }
+        self.usable()?;
+        self.space.require()?;
+        let (mut bytes, mut barrier) = (0, Duration::ZERO);
+        let mut rest = group;
+        while !rest.is_empty() {
+            let (slice, slice_bytes) = first_slice(rest);
+            rest = &rest[slice.len()..];
+            bytes += slice_bytes;
+            let passed = self.write_slice(slice);
+            barrier += self.sealed(passed)?;
+        }
+        Ok(Durable { upto: self.last, entries: group.len(), bytes, barrier, took: start.elapsed() })
+    }
+
+    /// Call when no group has come for a while: makes the acknowledged-index file as new as the log even for a power
+    /// cut. Cheap when there is nothing to do.
+    ///
+    /// # Errors
+    /// `Poisoned`, `Io`.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        self.usable()?;
+        let settled = self.acknowledged.settle();
+        self.sealed(settled)
+    }
+
+    /// Makes the state rows the fold of the log up to `index`: writes rows with a value, removes rows without one,
+    /// all or nothing even when the process dies in the middle. Of two changes of one key the last counts. Deltas of up
+    /// to 512 rows and 512 KiB cost one batch; larger ones are written twice and block the caller longer.
+    ///
+    /// # Errors
+    /// Nothing written: `Refused` (`index` below the last checkpoint or above the log, empty key), `TooLarge`,
+    /// `ReadOnly`, `Poisoned`. Writer poisoned: `Io`, `Corrupt`.
+    pub fn checkpoint(&mut self, index: u64, changes: &[StateChange]) -> Result<Checkpointed, StoreError> {
+        let start = Instant::now();
+        if index < self.head.index || index > self.last {
+            return Err(StoreError::Refused {
+                what: "a checkpoint lies between the last one and the end of the log",
+            });
+        }
+        self.usable()?;
+        self.space.require()?;
+        let delta = Delta::new(&self.database.tree, &self.head, index, changes);
+        let delta = self.sealed(delta)?;
+        let written = delta.write(&self.database);
+        self.head = self.sealed(written)?;
+        Ok(Checkpointed { index, rows: changes.len(), took: start.elapsed() })
+    }
+
+    /// Removes up to 1,000 entries below both `keep_from` and the checkpoint index; events stay. Call again between
+    /// groups while the answer says `more`.
+    ///
+    /// # Errors
+    /// `Poisoned`; writer poisoned: `Io`, `Corrupt`.
+    pub fn truncate_front(&mut self, keep_from: u64) -> Result<Truncated, StoreError> {
+        self.usable()?;
+        let end = keep_from.min(self.head.index);
+        let first = self.database.first();
+        let until = end.min(first + TRUNCATE_ENTRIES as u64);
+        if until <= first {
+            return Ok(Truncated { removed: 0, first, more: false });
+        }
+        // Readers that start below the new first entry are refused before the first row goes.
+        self.database.set_first(until);
+        let removed = self.remove_entries(first, until, false);
+        self.sealed(removed)?;
+        Ok(Truncated { removed: until - first, first: until, more: until < end })
+    }
+
+    /// Takes back every entry above `after` together with its events, because the primary's log says otherwise. The
+    /// acknowledged index is lowered first; a crash in the middle leaves a shorter, contiguous log.
+    ///
+    /// # Errors
+    /// Nothing removed: `Refused` (`after` lies below the checkpoint or below the first entry), `Poisoned`. Writer
+    /// poisoned: `Io`, `Corrupt`.
+    pub fn truncate_back(&mut self, after: u64) -> Result<Truncated, StoreError> {
+        self.usable()?;
+        let first = self.database.first();
+        if after < self.head.index || after + 1 < first {
+            return Err(StoreError::Refused { what: "entries below the checkpoint cannot be taken back" });
+        }
+        let removed = self.last.saturating_sub(after);
+        let result = self.take_back(after);
+        self.sealed(result)?;
+        Ok(Truncated { removed, first, more: false })
+    }
+
+    /// Reads a small value that was stored with [`meta_set`](Self::meta_set).
+    ///
+    /// # Errors
+    /// `Io`, `Corrupt`.
+    pub fn meta_get(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        meta::get(&self.database, name)
+    }
+
+    /// Stores a small value (at most 64 KiB) under a name (at most 64 bytes), durable on return.
+    ///
+    /// # Errors
+    /// Nothing written: `TooLarge`, `ReadOnly`, `Poisoned`. Writer poisoned: `Io`, `Corrupt`.
+    pub fn meta_set(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        meta::check(name, value)?;
+        self.usable()?;
+        self.space.require()?;
+        let set = meta::set(&self.database, name, value);
+        self.sealed(set)
+    }
+
+    fn write_slice(&mut self, slice: &[LogItem]) -> Result<Duration, StoreError> {
+        let mut batch = Batch::default();
+        for item in slice {
+            row::put(&mut batch, &key::log(item.index), &item.encode());
+            for event in &item.events {
+                row::put(&mut batch, &key::event(event.tenant, &event.conversation, event.seq), &event.bytes);
+            }
+        }
+        self.database.apply(batch)?;
+        let barrier = self.database.barrier()?;
+        self.last = slice.last().map_or(self.last, |item| item.index);
+        self.database.set_durable(self.last);
+        self.acknowledged.record(self.last)?;
+        Ok(barrier)
+    }
+
+    fn take_back(&mut self, after: u64) -> Result<(), StoreError> {
+        if after >= self.last {
+            return Ok(());
+        }
+        self.acknowledged.declare(Life::Live, after.min(self.acknowledged.index()))?;
+        self.database.set_durable(after);
+        let mut end = self.last + 1;
+        while end > after + 1 {
+            let start = (after + 1).max(end.saturating_sub(TRUNCATE_ENTRIES as u64));
+            self.remove_entries(start, end, true)?;
+            end = start;
+            self.last = end - 1;
+        }
+        Ok(())
+    }
+
+    /// Removes the entries of `start..end` in one batch, with or without their events.
+    fn remove_entries(&self, start: u64, end: u64, with_events: bool) -> Result<(), StoreError> {
+        let tree = &self.database.tree;
+        let mut batch = Batch::default();
+        for found in tree.range(key::log(start)..key::log(end)) {
+            let (log_key, stored) = found.map_err(StoreError::sled("reading entries to remove"))?;
+            if with_events {
+                let value = row::join(tree, &log_key, &stored)?;
+                let index = key::log_index(&log_key).unwrap_or_default();
+                for position in entry::decode(index, value)?.1 {
+                    let event_key = key::event(position.tenant, &position.conversation, position.seq);
+                    if let Some(head) =
+                        tree.get(event_key).map_err(StoreError::sled("reading an event to remove"))?
+                    {
+                        row::remove(&mut batch, &event_key, &head);
+                    }
+                }
+            }
+            row::remove(&mut batch, &log_key, &stored);
+        }
+        self.database.apply(batch)?;
+        self.database.barrier().map(drop)
+    }
+
+    fn usable(&self) -> Result<(), StoreError> {
+        match &self.poisoned {
+            Some(cause) => Err(StoreError::Poisoned { cause: cause.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Poisons the writer when a result says that the disk or the database failed.
+    fn sealed<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &result
+            && error.is_fatal()
+        {
+            tracing::error!(%error, "the store stops writing");
+            self.poisoned = Some(error.to_string());
+        }
+        result
+    }
+}
+
+/// The longest start of a group that stays within one slice, at least one entry, and its bytes.
+fn first_slice(group: &[LogItem]) -> (&[LogItem], usize) {
+    let mut bytes = 0;
+    for (at, item) in group.iter().enumerate() {
+        let with_item = bytes + item.stored_bytes();
+        if at > 0 && with_item > SLICE_BYTES {
+            return (&group[..at], bytes);
+        }
+        bytes = with_item;
+    }
+    (group, bytes)
+}
