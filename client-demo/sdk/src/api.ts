@@ -1,0 +1,331 @@
+/**
+ * The shape of the SDK: options, events, and what a client, a conversation, an inbox and a chat can do.
+ *
+ * Promises of the whole surface: callbacks run in order, one at a time, never inside a call of the application; a
+ * callback that throws does not stop the others; whatever rejects does so with a `DuetError`.
+ */
+import type { DuetError } from './errors';
+import type {
+  Availability,
+  Content,
+  ConversationKind,
+  ConversationStatus,
+  Durability,
+  HistoryPage,
+  InboxEntry,
+  Me,
+  Member,
+  Message,
+  MessageStatus,
+  Position,
+  Presence,
+  TimelineEntry,
+} from './values';
+
+/**
+ * Where a server listens: `https://host:port` (a bare `host:port` means the same), or the two carriers apart, which
+ * a development set-up with a self-signed certificate needs.
+ */
+export type Endpoint =
+  | string
+  | {
+      /** `https://host:port`; WebTransport is at `/duet/v1`, WebSocket at `/duet/v1/ws` of it. */
+      readonly url: string;
+      /** Another full address for WebSocket (`ws://` or `wss://`); `false` switches it off. */
+      readonly webSocket?: string | false;
+      /** `false` switches WebTransport off. */
+      readonly webTransport?: false;
+    };
+
+/** A SHA-256 of a server certificate: bytes, 64 hexadecimal digits, or base64. */
+export type CertificateHash = string | Uint8Array;
+
+/** Why a token is asked for. `revoked`: the previous one was refused. */
+export type TokenReason = 'connect' | 'refresh' | 'revoked';
+
+/** What the application tells the client. Only `getToken` is needed. */
+export interface ClientOptions {
+  /**
+   * Brings a JWT for the user. Throw {@link UnauthorizedError} when there will be none (the client fails for good);
+   * any other error means "try again later".
+   */
+  readonly getToken: (request: { readonly reason: TokenReason }) => Promise<string> | string;
+  /**
+   * Separates clients of one page or origin from each other: its session, device and outbox are kept under this name.
+   * Two clients of one page need two names. Default `default`.
+   */
+  readonly namespace?: string;
+  /** Certificates that WebTransport trusts besides the public authorities; asked for anew at every connection. */
+  readonly serverCertificateHashes?:
+    readonly CertificateHash[] | (() => Promise<readonly CertificateHash[]> | readonly CertificateHash[]);
+  /**
+   * `auto` (default): WebTransport with WebSocket 500 ms behind it; on WebKit, WebSocket alone. The others force one,
+   * `both` races them on WebKit too.
+   */
+  readonly transport?: 'auto' | 'both' | 'webtransport' | 'websocket';
+  /** How many of the latest events a subscription begins with. Default 50, at most 500. */
+  readonly backlog?: number;
+  /** Most messages that wait to be sent. Default 500. */
+  readonly outboxMessagesMax?: number;
+  /** Most bytes of content that wait to be sent. Default 4 MiB. */
+  readonly outboxBytesMax?: number;
+  /** `false` keeps session and outbox in memory only: nothing survives a reload. Default `true`. */
+  readonly persist?: boolean;
+}
+
+/** The life of a client; see {@link StateChange}. */
+export type ClientState =
+  | 'disconnected' /** not asked to connect yet */
+  | 'connecting' /** never connected so far; retries by itself */
+  | 'connected'
+  | 'reconnecting' /** was connected; the session can still be resumed */
+  | 'suspended' /** gone for longer than the resume window; still retrying */
+  | 'closed' /** by the application */
+  | 'failed'; /** for good: `code` says why */
+
+/** Which carrier a connection uses. */
+export type Transport = 'webtransport' | 'websocket';
+
+/** The state changed, or (`previous` = `current`) another try failed. */
+export interface StateChange {
+  readonly current: ClientState;
+  readonly previous: ClientState;
+  /** The code that caused it; 0 when nothing went wrong. */
+  readonly code: number;
+  readonly reason: string;
+  /** Milliseconds until the next try; `undefined` when none is planned. */
+  readonly retryIn: number | undefined;
+  readonly transport: Transport | undefined;
+  /** The node's name. */
+  readonly node: string | undefined;
+  /** Whether the session went on where it had stopped. */
+  readonly resumed: boolean;
+}
+
+/** What is known about the connection. */
+export interface ConnectionInfo {
+  readonly transport: Transport | undefined;
+  /** Round trip in milliseconds, smoothed; `undefined` until measured. */
+  readonly rtt: number | undefined;
+  /** The reign of the primary; 0 until connected. */
+  readonly epoch: number;
+  readonly node: string | undefined;
+  readonly session: string | undefined;
+  readonly endpoint: string | undefined;
+  /** Milliseconds to add to the local clock to get the server's. */
+  readonly clockOffset: number;
+}
+
+/** Everything a client tells, by name. */
+export interface ClientEvents {
+  state: StateChange;
+  /** A message of a subscribed conversation, one's own echo included; `live` is false for the backlog. */
+  'message.created': { readonly conversation: string; readonly message: Message; readonly live: boolean };
+  /** An own message came further, or failed. */
+  'message.status': {
+    readonly conversation: string;
+    readonly id: string;
+    readonly status: MessageStatus;
+    readonly message: Message;
+    readonly error: DuetError | undefined;
+  };
+  /** A member has received or read more. */
+  'receipt.updated': {
+    readonly conversation: string;
+    readonly user: string;
+    readonly received: number;
+    readonly read: number;
+  };
+  'typing.started': { readonly conversation: string; readonly user: string };
+  'typing.stopped': { readonly conversation: string; readonly user: string };
+  'presence.updated': Presence;
+  /** Members, status, assignee, subscription or unread count changed; `entry` is the log entry that did it, if one did. */
+  'conversation.updated': { readonly conversation: string; readonly entry: TimelineEntry | undefined };
+  /** The list changed: `entry` is new or changed, or (`undefined`) `conversation` left it. */
+  'inbox.updated': { readonly conversation: string; readonly entry: InboxEntry | undefined };
+  /** Events are missing for good, or the session was lost: what is shown was discarded and begins anew. */
+  discontinuity: { readonly conversation: string | undefined; readonly reason: string };
+  'token.refreshed': { readonly expires: number };
+  /** Something went wrong that no call of the application can report. */
+  error: DuetError;
+}
+
+/** What is wanted of a subscription's beginning; one of the two. */
+export interface SubscribeOptions {
+  /** Begin with at most so many of the latest events, 0 to 500. */
+  readonly latest?: number;
+  /** Continue behind a position that the application has kept together with its own copy of the messages. */
+  readonly after?: Position;
+}
+
+/** What is wanted of a message. */
+export interface SendOptions {
+  /** Default `accepted`. */
+  readonly durability?: Durability;
+  /** The seq of the message to which it replies. */
+  readonly replyTo?: number;
+}
+
+/** A message on its way: the local echo, and what becomes of it. */
+export interface Sent {
+  /** The message's id, the same through every retry and reload. */
+  readonly id: string;
+  /** How far it is now. */
+  readonly status: MessageStatus;
+  /** The message as it is now. */
+  readonly message: Message;
+  /** Resolves when the server has accepted it, rejects when it failed. Need not be awaited. */
+  accepted(): Promise<Message>;
+}
+
+/** One conversation. The same object for the same id. */
+export interface Conversation {
+  readonly id: string;
+  readonly subscription: 'unsubscribed' | 'subscribing' | 'subscribed';
+  /** `undefined` until the first subscription stands. */
+  readonly kind: ConversationKind | undefined;
+  readonly status: ConversationStatus | undefined;
+  readonly subject: string | undefined;
+  /** The responsible agent's user id. */
+  readonly assignee: string | undefined;
+  /** By join; empty for groups above 200. */
+  readonly members: readonly Member[];
+  readonly memberCount: number;
+  /** Seq of the last event. */
+  readonly head: number;
+  /** Where this client stands. */
+  readonly position: Position | undefined;
+  /** Up to where this user has read. */
+  readonly read: number;
+  /** Messages of others that this user has not read. */
+  readonly unread: number;
+  /** User ids of the others who type now. */
+  readonly typists: readonly string[];
+  /** What is loaded, ascending, own messages that are not accepted yet at its end. At most 2,000 entries. */
+  readonly timeline: readonly TimelineEntry[];
+  /** The messages of {@link timeline}. */
+  readonly messages: readonly Message[];
+  /** The message with this id, if it is loaded. */
+  message(id: string): Message | undefined;
+
+  /** Shows the conversation: resolves when the backlog is there; keeps itself up to date until `unsubscribe`. */
+  subscribe(options?: SubscribeOptions): Promise<void>;
+  unsubscribe(): void;
+  /**
+   * Queues a message and returns at once; works while disconnected. Throws `outbox_full` or `too_large`.
+   * A string is text.
+   */
+  send(content: string | Content, options?: SendOptions): Sent;
+  /** Sends a failed message again: as the same one where that is safe, else as a new one. */
+  retry(id: string): Sent;
+  /** Takes a failed message out of the outbox. */
+  discard(id: string): void;
+  /** A page of the past; `limit` 1 to 500, default 50. A page that adjoins {@link timeline} is added to it. */
+  history(options?: {
+    readonly before?: number;
+    readonly after?: number;
+    readonly limit?: number;
+  }): Promise<HistoryPage>;
+  /** The user has seen every event up to `seq` (default: the last one). Never goes back. */
+  markRead(seq?: number): void;
+  readonly typing: {
+    /** Call on every keystroke; what leaves the machine is limited to what is needed. */
+    keystroke(): void;
+    stop(): void;
+  };
+
+  /** Staff: makes an agent responsible; without a name, oneself. Rejects with `conflict` when another was first. */
+  assign(agent?: string): Promise<void>;
+  /** Staff: the conversation is dealt with. */
+  resolve(): Promise<void>;
+  /** Ends the conversation for good. */
+  close(): Promise<void>;
+  addMembers(users: readonly string[]): Promise<void>;
+  removeMember(user: string): Promise<void>;
+
+  /** Like the client's `on`, for events of this conversation only. Returns the way to stop. */
+  on<K extends ConversationEvent>(event: K, listener: (data: ClientEvents[K]) => void): () => void;
+}
+
+/** Events that belong to one conversation. */
+export type ConversationEvent =
+  | 'message.created'
+  | 'message.status'
+  | 'receipt.updated'
+  | 'typing.started'
+  | 'typing.stopped'
+  | 'conversation.updated'
+  | 'discontinuity';
+
+/** The list of the user's conversations; of staff, with the tenant's support conversations. */
+export interface Inbox {
+  readonly watching: boolean;
+  /** Latest activity first. */
+  readonly list: readonly InboxEntry[];
+  /** Sum of all unread counts. */
+  readonly unread: number;
+  /** Resolves when the list is complete; it then stays up to date through reconnects. */
+  watch(): Promise<void>;
+  unwatch(): void;
+}
+
+/** A visitor's one conversation with the tenant's staff. */
+export interface Chat {
+  /** The conversation, if one was started on this device and has not ended. */
+  readonly conversation: Conversation | undefined;
+  /** Starts it, or goes on with the one that was started before: however often it is called, there is one. */
+  start(options?: { readonly subject?: string }): Promise<Conversation>;
+  /** Ends it; the next `start` begins a new one. */
+  end(): Promise<void>;
+}
+
+/** Presence of other users. */
+export interface PresenceWatch {
+  /** What is known of a user, if anything. */
+  get(user: string): Presence | undefined;
+  /** Adds users to those whose presence is followed (200 at most). */
+  watch(users: readonly string[]): Promise<void>;
+  unwatch(users: readonly string[]): Promise<void>;
+}
+
+/** What the user chose to be, for all their devices. */
+export interface AvailabilityControl {
+  /** What was set by this client, if anything was. */
+  readonly current: Availability | undefined;
+  set(availability: Availability): Promise<void>;
+  /** The user left keyboard and screen alone, or is back. Browsers report it by themselves. */
+  idle(idle: boolean): void;
+}
+
+/** What `createConversation` needs. `id` makes it idempotent: the same id again is the same conversation. */
+export interface NewConversation {
+  readonly kind: ConversationKind;
+  readonly subject?: string;
+  /** Other members: exactly one for `direct`, any for `group`, none for `support`. */
+  readonly members?: readonly string[];
+  readonly id?: string;
+}
+
+/** A client of one user. */
+export interface DuetClient {
+  readonly state: ClientState;
+  /** Known once connected. */
+  readonly me: Me | undefined;
+  readonly info: ConnectionInfo;
+  readonly conversations: Inbox;
+  readonly chat: Chat;
+  readonly presence: PresenceWatch;
+  readonly availability: AvailabilityControl;
+  /** Begins to connect, and keeps at it. */
+  connect(): void;
+  /** Connects if need be; resolves when connected, rejects when that has failed for good. */
+  ready(): Promise<void>;
+  /** Ends the session: the user is not expected back. Unsent messages stay in the outbox. */
+  close(): Promise<void>;
+  conversation(id: string): Conversation;
+  createConversation(options: NewConversation): Promise<Conversation>;
+  /** Returns the way to stop. */
+  on<K extends keyof ClientEvents>(event: K, listener: (data: ClientEvents[K]) => void): () => void;
+  once<K extends keyof ClientEvents>(event: K, listener: (data: ClientEvents[K]) => void): () => void;
+  off<K extends keyof ClientEvents>(event: K, listener: (data: ClientEvents[K]) => void): void;
+}
