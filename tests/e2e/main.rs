@@ -1,0 +1,13 @@
+//! End-to-end tests: real sockets, real disks, real processes. One module per subject, named after it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test stops at what it did not expect"
+)]
+
+mod power_cut;
+mod store;
+mod store_child;
+mod store_model;
