@@ -1,9 +1,9 @@
 //! Bodies of frames: bincode 2, standard configuration. The only file that names bincode.
 //!
 //! Integers are little-endian varints, text and lists carry a length, an enum its variant number. Field and
-//! variant order are the wire: append only, behind a negotiated version. Decoding is limited to
-//! [`MAX_BODY_BYTES`] *before* anything is allocated and must consume its input whole: hostile lengths and
-//! trailing bytes are errors. See bincode's own `docs/spec.md` for the format.
+//! variant order are the wire: append only, behind a negotiated version. A body above [`MAX_BODY_BYTES`] is
+//! refused unread, a length within it before [`MAX_MEMORY_BYTES`] would be allocated, and the input must be
+//! consumed whole: hostile lengths and trailing bytes are errors. `docs/protocol.md` describes the format.
 
 pub use bincode::{BorrowDecode, Decode, Encode};
 use bincode::{
@@ -15,6 +15,11 @@ use bincode::{
 
 /// The largest body that is decoded, in bytes.
 pub const MAX_BODY_BYTES: usize = 65_536;
+
+/// The most memory that a body may claim while it is decoded, in bytes. bincode counts what a value takes in
+/// memory, not on the wire, so the bound must lie above [`MAX_BODY_BYTES`]: a full list of members is larger
+/// in memory than in its frame.
+pub const MAX_MEMORY_BYTES: usize = 4 * MAX_BODY_BYTES;
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +49,9 @@ pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
 /// # Errors
 /// [`CodecError`] for anything else, and for bodies above [`MAX_BODY_BYTES`].
 pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
+    if bytes.len() > MAX_BODY_BYTES {
+        return Err(CodecError::Malformed("the body is above the limit".into()));
+    }
     let (value, used) = bincode::decode_from_slice::<T, _>(bytes, CONFIG)
         .map_err(|error| CodecError::Malformed(describe(&error)))?;
     if used == bytes.len() { Ok(value) } else { Err(CodecError::Trailing(bytes.len() - used)) }
@@ -92,8 +100,8 @@ macro_rules! text_codec {
 }
 pub(crate) use text_codec;
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_BODY_BYTES>> =
-    bincode::config::standard().with_limit::<MAX_BODY_BYTES>();
+const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_MEMORY_BYTES>> =
+    bincode::config::standard().with_limit::<MAX_MEMORY_BYTES>();
 
 /// bincode's own words, without the content of the bytes: they may be a message or a token.
 fn describe(error: &DecodeError) -> String {
@@ -107,5 +115,36 @@ fn describe(error: &DecodeError) -> String {
         DecodeError::OtherString(rule) => rule.clone(),
         DecodeError::Other(rule) => (*rule).into(),
         _ => "not a value of this type".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_body_that_fits_a_frame_is_decoded() {
+        let body = encode(&vec![0xa5u8; MAX_BODY_BYTES - 3]);
+        assert_eq!(body.len(), MAX_BODY_BYTES);
+        assert_eq!(decode::<Vec<u8>>(&body).map(|bytes| bytes.len()), Ok(MAX_BODY_BYTES - 3));
+    }
+
+    #[test]
+    fn a_body_above_the_limit_is_refused_unread() {
+        let body = encode(&vec![0u8; MAX_BODY_BYTES - 2]);
+        assert_eq!(
+            decode::<Vec<u8>>(&body),
+            Err(CodecError::Malformed("the body is above the limit".into()))
+        );
+    }
+
+    #[test]
+    fn a_length_beyond_the_memory_bound_is_refused_before_it_is_allocated() {
+        for claim in [MAX_MEMORY_BYTES as u64, u64::from(u32::MAX), u64::MAX] {
+            let mut body = vec![0xfd];
+            body.extend(claim.to_le_bytes());
+            let refused = decode::<Vec<u8>>(&body);
+            assert_eq!(refused, Err(CodecError::Malformed("a length goes beyond the limit".into())));
+        }
     }
 }
