@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := tests/tools
 
-.PHONY: help test prerequisites fmt lint tidy audit
+.PHONY: help test prerequisites fmt lint tidy fuzz audit
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
@@ -28,6 +28,9 @@ lint: ## formatting, clippy, eslint, types and licences, without running a test
 
 tidy: ## the repository's own rules: layers, heads, sizes, links
 	@$(TOOLS)/tidy
+
+fuzz: ## any bytes at all, SECONDS=60 shared by the targets of fuzz/
+	@$(TOOLS)/fuzz $(or $(SECONDS),60)
 
 audit: ## known vulnerabilities of dependencies (needs a network)
 	@$(TOOLS)/audit

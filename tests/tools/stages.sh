@@ -24,3 +24,33 @@ lint_stages() {
   step "TypeScript lint" 120 $web run --silent lint
   step "TypeScript types" 120 $web run --silent typecheck
 }
+
+# A whole number within bounds, or a sentence that says what is wrong with it.
+whole_number() { # whole_number <name> <value> <least> <most>
+  if [[ $2 =~ ^[0-9]{1,9}$ ]] && ((10#$2 >= $3 && 10#$2 <= $4)); then printf '%d' "$((10#$2))"; return; fi
+  printf 'FAIL: %s=%s is not a whole number from %d to %d\n' "$1" "$2" "$3" "$4" >&2
+  return 1
+}
+
+coverage_flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
+coverage_flags+=" -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
+coverage_flags+=" -Cllvm-args=-sanitizer-coverage-trace-compares"
+
+fuzz_stages() { # fuzz_stages <seconds in all>
+  local host targets name share executions=0
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  mapfile -t targets < <(cd fuzz/targets && printf '%s\n' *.rs | sed 's/\.rs$//')
+  share=$(($1 / ${#targets[@]}))
+  ((share > 0)) || share=1
+  # With a target named, the flags reach the product's crates but neither build scripts nor macros.
+  step "Fuzz targets" 600 env RUSTFLAGS="$coverage_flags" \
+    cargo build --quiet --locked --release --manifest-path fuzz/Cargo.toml --target-dir fuzz/target --target "$host"
+  for name in "${targets[@]}"; do
+    mkdir -p "fuzz/corpus/$name" "fuzz/artifacts/$name" "fuzz/seeds/$name"
+    step "Fuzzing $name" $((share + 60)) "fuzz/target/$host/release/$name" -max_total_time="$share" -max_len=8192 \
+      -timeout=10 -rss_limit_mb=2048 -dict=fuzz/dictionary -verbosity=0 -print_funcs=0 -print_final_stats=1 \
+      -artifact_prefix="fuzz/artifacts/$name/" "fuzz/corpus/$name" "fuzz/seeds/$name"
+    executions=$((executions + $(closing_line 'number_of_executed_units: +[0-9]+' | grep -oE '[0-9]+')))
+  done
+  figure "$executions inputs to ${#targets[@]} fuzz targets"
+}
