@@ -1,0 +1,14 @@
+//! Golden bytes. The samples of this test, the crate's code, `vectors/*.json` and `docs/protocol.md` must all say
+//! the same; other languages read the vectors.
+//!
+//! `DUET_BLESS=1 cargo test -p duet-protocol --test golden` writes the vectors anew. Do that only for what is
+//! new: a vector that changes is a broken contract.
+
+mod commands;
+mod deliveries;
+mod events;
+mod given;
+mod hostile;
+mod reader;
+mod schema;
+mod vectors;
