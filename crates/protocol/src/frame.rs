@@ -16,6 +16,9 @@ pub const MAX_DATAGRAM_BYTES: usize = 1_024;
 /// Kind of the frame that wraps another one and names its lane.
 pub const LANE: u8 = 0x01;
 
+/// The highest lane number. Lane 0 is the control lane itself, whose frames travel unwrapped.
+pub const LANE_MAX: u32 = (1 << 30) - 1;
+
 /// One frame, its body still encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -56,17 +59,18 @@ impl Frame {
         Ok(Self { kind: bytes.get_u8(), body: bytes })
     }
 
-    /// Unwraps a [`LANE`] frame: the lane's number and the frame within. `None` for any other kind.
+    /// Unwraps a [`LANE`] frame: the lane's number, 1 to [`LANE_MAX`], and the frame within. `None` for any other kind.
     ///
     /// # Errors
-    /// [`FrameError`] when the wrapper is cut short or holds a wrapper again.
+    /// [`FrameError`] when the wrapper is cut short, names no lane or holds a wrapper again.
     pub fn unwrap_lane(&self) -> Option<Result<(u32, Self), FrameError>> {
         if self.kind != LANE {
             return None;
         }
         let mut rest = self.body.clone();
         let Some(lane) = take_varint(&mut rest) else { return Some(Err(FrameError::BadLane)) };
-        let Ok(lane) = u32::try_from(lane) else { return Some(Err(FrameError::BadLane)) };
+        let lane = u32::try_from(lane).ok().filter(|lane| (1..=LANE_MAX).contains(lane));
+        let Some(lane) = lane else { return Some(Err(FrameError::BadLane)) };
         Some(match Self::from_datagram(rest) {
             Ok(inner) if inner.kind == LANE => Err(FrameError::BadLane),
             Ok(inner) => Ok((lane, inner)),
@@ -199,7 +203,7 @@ mod tests {
         }
 
         #[test]
-        fn a_lane_carries_the_same_frame(lane: u32, kind in 2u8.., body in proptest::collection::vec(any::<u8>(), 0..99)) {
+        fn a_lane_carries_the_same_frame(lane in 1..=LANE_MAX, kind in 2u8.., body in proptest::collection::vec(any::<u8>(), 0..99)) {
             let (_, inner) = Frame::split(&Frame::encode(kind, &body));
             let mut decoder = FrameDecoder::default();
             decoder.push(&lane_prefix(lane, inner.len()));

@@ -1,6 +1,7 @@
 //! Ephemeral facts: small, versioned, whole each time, safe to lose, never logged.
 //!
-//! They travel as datagrams where the transport has them. A receiver drops what has a version below the one it holds.
+//! They travel as datagrams where the transport has them. A receiver drops what has a version below the one it holds,
+//! so versions must grow for as long as the session lives, also when a page is loaded anew: Unix milliseconds do.
 
 use crate::{
     codec::{Decode, Encode},

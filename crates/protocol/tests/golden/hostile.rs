@@ -94,9 +94,9 @@ fn framing(error: FrameError) -> &'static str {
 }
 
 fn body<T>(result: Result<Option<T>, CodecError>) -> &'static str {
-    match result {
-        Ok(Some(_)) => "accepted",
-        Ok(None) => "unknown",
+    match result.map(|found| found.is_some()) {
+        Ok(true) => "accepted",
+        Ok(false) => "unknown",
         Err(CodecError::Malformed(_)) => "malformed",
         Err(CodecError::Trailing(_)) => "trailing",
     }
@@ -124,6 +124,8 @@ fn framings() -> Vec<Hostile> {
         given("length-longer-than-needed", Form::Stream, "40 01 03", "frame"),
         given("lane-without-number", Form::Lane, "01 01", "badLane"),
         given("lane-with-half-a-number", Form::Lane, "02 01 40", "badLane"),
+        given("lane-zero", Form::Lane, "04 01 00 03 00", "badLane"),
+        given("lane-one-above-the-highest", Form::Lane, "0b 01 c0 00 00 00 40 00 00 00 03 00", "badLane"),
         given("lane-above-32-bits", Form::Lane, "0b 01 c0 00 00 01 00 00 00 00 03 00", "badLane"),
         given("lane-without-frame", Form::Lane, "02 01 05", "empty"),
         given("lane-in-a-lane", Form::Lane, "05 01 05 01 06 03", "badLane"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use duet_protocol::frame::{MAX_FRAME_BYTES, lane_prefix};
+use duet_protocol::frame::{LANE_MAX, MAX_FRAME_BYTES, lane_prefix};
 use duet_protocol::{Command, Delivery, EventBody, Frame, FrameDecoder};
 
 use crate::reader::{Seen, camel, hex, lower_first, quoted, read_body, to_json};
@@ -68,7 +68,7 @@ fn the_carriers_file_holds_every_form_in_which_a_frame_travels() {
     }
     let inner = Command::Ping(duet_protocol::command::Ping { nonce: 251 }).encode();
     let (_, inner) = Frame::split(&inner);
-    for lane in [1, 63, 64, 16_383, 16_384, 1_073_741_823, 1_073_741_824, u32::MAX] {
+    for lane in [1, 63, 64, 16_383, 16_384, LANE_MAX] {
         let mut wrapped = lane_prefix(lane, inner.len()).to_vec();
         wrapped.extend_from_slice(&inner);
         let unwrapped = cut(&wrapped).unwrap_lane().unwrap().unwrap();
@@ -166,7 +166,7 @@ fn datagrams() -> Vec<(String, bytes::Bytes)> {
     up.chain(down.map(|(name, sample)| (format!("down-{}", short(&name)), sample.encode()))).collect()
 }
 
-fn name_of<K: PartialEq>(kinds: &[(K, &'static str)], kind: K) -> &'static str {
+fn name_of<K: Copy + PartialEq>(kinds: &[(K, &'static str)], kind: K) -> &'static str {
     kinds.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name).unwrap()
 }
 
