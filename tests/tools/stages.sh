@@ -45,6 +45,7 @@ fuzz_stages() { # fuzz_stages <seconds in all>
   # With a target named, the flags reach the product's crates but neither build scripts nor macros.
   step "Fuzz targets" 600 env RUSTFLAGS="$coverage_flags" \
     cargo build --quiet --locked --release --manifest-path fuzz/Cargo.toml --target-dir fuzz/target --target "$host"
+  step "Seeds from the golden vectors" 30 python3 fuzz/seeds.py fuzz/seeds
   for name in "${targets[@]}"; do
     mkdir -p "fuzz/corpus/$name" "fuzz/artifacts/$name" "fuzz/seeds/$name"
     step "Fuzzing $name" $((share + 60)) "fuzz/target/$host/release/$name" -max_total_time="$share" -max_len=8192 \

@@ -1,0 +1,50 @@
+"""Writes the golden vectors of the protocol as seeds for the fuzz targets, so that fuzzing starts from meaning instead of noise.
+
+Usage: python3 fuzz/seeds.py <folder>, which gets one folder per target.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+VECTORS = Path(__file__).resolve().parent.parent / "crates" / "protocol" / "vectors"
+
+
+def load(name):
+    return json.loads((VECTORS / f"{name}.json").read_text())[name]
+
+
+def without_length(frame):
+    """What follows the length field: kind and body, the form of a datagram."""
+    return frame[1 << (frame[0] >> 6):]
+
+
+def seeds():
+    """Pairs of a target's name and one input for it."""
+    for vector in load("frames"):
+        frame = bytes.fromhex(vector["hex"])
+        target = "command" if vector["direction"] == "client" else "delivery"
+        yield target, without_length(frame)
+        yield "frame", b"\x03" + frame + frame
+        yield "varint", frame
+    for vector in load("events"):
+        yield "event", vector["kind"].to_bytes(2, "big") + bytes.fromhex(vector["hex"])
+    for vector in load("hostile"):
+        data = bytes.fromhex(vector["hex"])
+        yield "frame", b"\x01" + data
+        yield "command", data
+        yield "delivery", data
+
+
+def main():
+    counts = {}
+    for target, data in seeds():
+        number = counts[target] = counts.get(target, 0) + 1
+        folder = Path(sys.argv[1]) / target
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"golden-{number:03}").write_bytes(data)
+    print(", ".join(f"{count} seeds for {target}" for target, count in sorted(counts.items())))
+
+
+if __name__ == "__main__":
+    main()
