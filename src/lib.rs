@@ -1,4 +1,6 @@
 //! Duet: a real-time messaging server that speaks QUIC.
 
 #[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
 pub mod store;

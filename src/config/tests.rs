@@ -1,0 +1,131 @@
+//! Laws of the configuration.
+
+use super::*;
+use std::fs;
+
+const TENANT: &str = "[[tenant]]\nname = \"acme\"\n[[tenant.key]]\nkid = \"k1\"\nalg = \"HS256\"\nsecret = \"0123456789abcdef0123456789abcdef\"\n";
+const TLS: &str = "[tls]\ncertificate_file = \"c.pem\"\nkey_file = \"k.pem\"\n";
+
+fn load(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("duet.toml");
+    fs::write(&file, text).unwrap();
+    let flags =
+        flags.iter().map(|(key, value)| (format!("--set {key}"), (*key).into(), (*value).into())).collect();
+    let arguments = Arguments { file: Some(file), flags, dev: false };
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let shorten = |error: ConfigError| error.to_string().replace(&format!("{}/", dir.path().display()), "");
+    Config::load(&arguments, variables).map_err(shorten)
+}
+
+fn refused(text: &str) -> String {
+    load(&format!("{text}\n{TLS}{TENANT}"), &[], &[]).unwrap_err()
+}
+
+#[test]
+fn flags_win_over_the_environment_over_the_file() {
+    let file = format!(
+        "node = \"file\"\n[limits]\nlanes_max = 10\nstreams_max = 11\nmembers_max = 12\n{TLS}{TENANT}"
+    );
+    let environment =
+        [("DUET_LIMITS_STREAMS_MAX", "21"), ("DUET_LIMITS_MEMBERS_MAX", "22"), ("PATH", "/bin")];
+    let config = load(&file, &environment, &[("limits.members_max", "32")]).unwrap();
+    assert_eq!((config.limits.lanes_max, config.limits.streams_max, config.limits.members_max), (10, 21, 32));
+    assert_eq!(config.node.as_str(), "file");
+    assert_eq!(config.limits.typing_ttl_ms, 10_000, "the default holds where nobody says anything");
+}
+
+#[test]
+fn an_error_names_key_value_place_and_rule() {
+    assert_eq!(
+        refused("[limits]\nlanes_max = 0"),
+        "duet.toml:2: limits.lanes_max = 0: must be a whole number from 1 to 4096"
+    );
+    assert_eq!(
+        load(&format!("{TLS}{TENANT}"), &[("DUET_LIMITS_LANES_MAX", "many")], &[]).unwrap_err(),
+        "environment DUET_LIMITS_LANES_MAX: limits.lanes_max = \"many\": must be a whole number from 1 to 4096"
+    );
+    assert_eq!(
+        load(&format!("{TLS}{TENANT}"), &[], &[("log.format", "xml")]).unwrap_err(),
+        "flag --set log.format: log.format = \"xml\": must be json, text or auto"
+    );
+    assert!(refused("listen = { admin = \"0.0.0.0:9433\" }").contains("must be a loopback address"));
+    assert!(refused("[origins]\nallowed = [\"https://a.example/path\"]").contains("without a path"));
+}
+
+#[test]
+fn a_key_that_is_not_known_is_refused_with_what_was_meant() {
+    assert_eq!(
+        refused("[limits]\nlane_max = 3"),
+        "duet.toml:2: limits.lane_max: there is no such key; did you mean `limits.lanes_max`?"
+    );
+    assert!(refused("[limts]\nlanes_max = 3").contains("did you mean `limits.lanes_max`?"));
+    assert!(load("", &[("DUET_NODES", "x")], &[]).unwrap_err().contains("did you mean `DUET_NODE`?"));
+    let misspelt = format!("{TLS}{}", TENANT.replace("kid", "kind"));
+    assert!(load(&misspelt, &[], &[]).unwrap_err().contains("did you mean `kid`?"));
+}
+
+#[test]
+fn what_is_no_toml_is_refused_with_its_line() {
+    let error = load("node = \"a\"\nlisten = [\n", &[], &[]).unwrap_err();
+    assert!(error.starts_with("duet.toml:"), "{error}");
+}
+
+#[test]
+fn a_server_without_tenant_or_certificate_is_refused_unless_it_is_for_development() {
+    assert!(load(TLS, &[], &[]).unwrap_err().contains("[[tenant]]"));
+    assert!(load(TENANT, &[], &[]).unwrap_err().contains("tls.certificate_file"));
+    let arguments = Arguments { dev: true, ..Arguments::default() };
+    let none = || std::iter::empty::<(String, String)>();
+    let config = Config::load(&arguments, none()).unwrap();
+    assert!(config.listen.clients.iter().all(|address| address.ip().is_loopback()));
+    let public = Arguments {
+        flags: vec![("--listen".into(), "listen.clients".into(), "0.0.0.0:1".into())],
+        ..arguments
+    };
+    assert!(Config::load(&public, none()).unwrap_err().to_string().contains("must be loopback with --dev"));
+}
+
+#[test]
+fn a_key_id_names_exactly_one_key_and_a_short_secret_is_refused() {
+    let twice = format!("{TLS}{TENANT}{}", TENANT.replace("acme", "other"));
+    assert!(load(&twice, &[], &[]).unwrap_err().contains("is used at duet.toml:6 already"));
+    let short = format!("{TLS}{}", TENANT.replace("0123456789abcdef0123456789abcdef", "hunter2"));
+    let error = load(&short, &[], &[]).unwrap_err();
+    assert!(error.contains("at least 32 bytes") && !error.contains("hunter2"), "{error}");
+    let other = format!("{TLS}{}", TENANT.replace("HS256", "none"));
+    assert!(load(&other, &[], &[]).unwrap_err().contains("must be HS256 or ES256"));
+}
+
+#[test]
+fn no_secret_is_described_or_printed_for_debugging() {
+    let config = load(&format!("{TLS}{TENANT}"), &[], &[]).unwrap();
+    let shown = format!("{:?} {config:?}", config.describe());
+    assert!(!shown.contains("0123456789abcdef"), "{shown}");
+    assert!(shown.contains("k1 (HS256)"));
+}
+
+#[test]
+fn every_key_is_asked_for() {
+    let config = load(&format!("{TLS}{TENANT}"), &[], &[]).unwrap();
+    let described: Vec<String> = config.describe().into_iter().map(|(key, ..)| key).collect();
+    for key in KEYS {
+        assert!(described.iter().any(|name| name == key.name), "{} is never read", key.name);
+    }
+}
+
+#[test]
+fn a_path_in_the_file_is_relative_to_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("secret"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    let text = format!(
+        "{TLS}{}",
+        TENANT.replace("secret = \"0123456789abcdef0123456789abcdef\"", "secret_file = \"secret\"")
+    );
+    fs::write(dir.path().join("d.toml"), text).unwrap();
+    let arguments = Arguments { file: Some(dir.path().join("d.toml")), ..Arguments::default() };
+    let config = Config::load(&arguments, std::iter::empty()).unwrap();
+    let secret = b"0123456789abcdef0123456789abcdef".to_vec();
+    assert_eq!(config.tenants[0].keys[0].material, KeyMaterial::Hs256 { secret });
+    assert_eq!(config.tls.unwrap().certificate, dir.path().join("c.pem"));
+}
