@@ -6,6 +6,7 @@ use std::path::Path;
 use duet_protocol::frame::{LANE_MAX, MAX_FRAME_BYTES, lane_prefix};
 use duet_protocol::{Command, Delivery, EventBody, Frame, FrameDecoder};
 
+use crate::given::MESSAGE;
 use crate::reader::{Seen, camel, hex, lower_first, quoted, read_body, to_json};
 use crate::schema::Schema;
 use crate::{commands, deliveries, events, hostile};
@@ -130,6 +131,7 @@ fn every_kind_every_variant_and_both_sides_of_every_option_have_a_sample() {
 
 #[test]
 fn names_of_samples_are_unique_and_kinds_keep_to_their_ranges() {
+    assert_eq!(MESSAGE.timestamp_ms(), Some(1_763_000_000_123), "the id of the samples is a UUIDv7");
     let mut names = BTreeSet::new();
     let all = commands::all().into_iter().map(|(name, _)| name);
     let all = all.chain(deliveries::all().into_iter().map(|(name, _)| name));
