@@ -4,15 +4,50 @@ web="npm --prefix client-demo"
 
 # With cargo-nextest where it is installed, otherwise with cargo's own runner, one test binary after the other.
 run_tests() { # run_tests <heading> <limit-seconds> <nextest filter> <cargo test arguments…>
-  local heading=$1 limit=$2 filter=$3
+  local heading=$1 limit=$2 filter=$3 passed
   shift 3
-  if cargo nextest --version >/dev/null 2>&1; then
-    step "$heading" "$limit" cargo nextest run --workspace --all-features -E "$filter"
-    figure "$(closing_line '[0-9]+ tests? run: [0-9]+ passed' | sed 's/.*: //') in ${heading,}"
+  if has_nextest; then
+    step "$heading" "$limit" cargo nextest run --workspace --all-features --locked -E "$filter"
+    passed=$(closing_line '[0-9]+ passed' | grep -oE '[0-9]+')
   else
-    step "$heading" "$limit" cargo test --workspace --all-features --no-fail-fast "$@"
-    figure "$(grep -oE '[0-9]+ passed' "$last_log" | awk '{ sum += $1 } END { print sum + 0 }') passed in ${heading,}"
+    step "$heading" "$limit" cargo test --workspace --all-features --locked --no-fail-fast "$@"
+    passed=$(grep -oE '[0-9]+ passed' "$last_log" | awk '{ sum += $1 } END { print sum + 0 }')
   fi
+  ((passed > 0)) || give_up "“$heading” ran no test"
+  figure "$passed ${heading,}"
+}
+
+has_nextest() { cargo nextest --version >/dev/null 2>&1; }
+
+# Test binaries that have no stage of their own, as arguments for cargo test.
+other_binaries() {
+  local main name
+  for main in tests/*/main.rs crates/*/tests/*/main.rs; do
+    name=$(basename "$(dirname "$main")")
+    case $name in tidy | sim | e2e) ;; *) printf -- '--test %s ' "$name" ;; esac
+  done
+}
+
+rust_test_stages() {
+  # Apart, so that the time of the compiler is not taken for the time of the tests.
+  if has_nextest; then
+    step "Rust tests, compiled" 1500 cargo nextest run --workspace --all-features --locked --no-run
+  else
+    step "Rust tests, compiled" 1500 cargo test --workspace --all-features --locked --no-run
+  fi
+  run_tests "Tidy rules" 60 'binary(tidy)' --test tidy
+  # shellcheck disable=SC2046
+  run_tests "Unit and integration tests" 600 'not binary(/^(tidy|sim|e2e)$/)' --lib --bins $(other_binaries)
+  step "Documentation tests" 300 cargo test --quiet --workspace --all-features --locked --doc
+}
+
+end_to_end_stages() {
+  run_tests "End-to-end tests" 900 'binary(e2e)' --test e2e -- --test-threads=1
+}
+
+web_test_stages() {
+  step "TypeScript tests" 300 $web run --silent test
+  figure "$(sed 's/\x1b\[[0-9;]*m//g' "$last_log" | grep -E '^ +Tests ' | grep -oE '[0-9]+ passed' | grep -oE '[0-9]+') TypeScript tests"
 }
 
 lint_stages() {

@@ -3,7 +3,6 @@
 //!
 //! `DUET_BLESS=1 cargo test -p duet-protocol --test golden` writes the vectors anew. Do that only for what is
 //! new: a vector that changes is a broken contract.
-#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "a test may stop at what cannot be")]
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
