@@ -8,7 +8,7 @@ run_tests() { # run_tests <heading> <limit-seconds> <nextest filter> <cargo test
   shift 3
   if has_nextest; then
     step "$heading" "$limit" cargo nextest run --workspace --all-features --locked -E "$filter"
-    passed=$(closing_line '[0-9]+ passed' | grep -oE '[0-9]+')
+    passed=$(closing_line 'tests? run: [0-9]+ passed' | grep -oE '[0-9]+')
   else
     step "$heading" "$limit" cargo test --workspace --all-features --locked --no-fail-fast "$@"
     passed=$(grep -oE '[0-9]+ passed' "$last_log" | awk '{ sum += $1 } END { print sum + 0 }')
