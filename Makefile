@@ -12,7 +12,7 @@ TOOLS := tests/tools
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)$$/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: ## everything that CI runs: checks, tests, browsers (25 min warm, 45 min cold on two cores)
 	@$(TOOLS)/test
