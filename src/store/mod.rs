@@ -29,6 +29,8 @@ mod reader;
 mod recovered;
 mod row;
 mod space;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use checkpoint::{STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, StateChange};

@@ -170,3 +170,74 @@ pub(super) fn read_entry(database: &Database, log_key: &[u8], stored: &[u8]) -> 
     let value = row::join(&database.tree, log_key, stored)?;
     entry::decode(index, value).map(|(entry, _)| entry)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use crate::store::{EventRow, LogItem, Opened, Store, StoreOptions};
+
+    type Model = BTreeMap<(u32, [u8; 16], u64), Vec<u8>>;
+
+    /// Events at few tenants, conversations and seqs, so that they lie close together; some take several rows.
+    fn model() -> impl Strategy<Value = Model> {
+        let position = (0..2_u32, (0..3_u8).prop_map(|byte| [byte; 16]), 0..60_u64);
+        let length = prop_oneof![8 => 0..200_usize, 1 => 4_000..9_000_usize];
+        proptest::collection::btree_map(position, length.prop_map(|length| vec![7; length]), 0..120)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn pages_in_both_directions_hold_every_seq_exactly_once(
+            model in model(), limit in 1..20_usize, max_bytes in 0..3_000_usize, from in 0..60_u64, upto in 0..60_u64,
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let options = StoreOptions { free_floor_bytes: 0, device_sync: false, ..StoreOptions::default() };
+            let Opened { mut writer, reader, .. } = Store::open(dir.path(), options).unwrap();
+            for (index, ((tenant, conversation, seq), bytes)) in (1..).zip(&model) {
+                let (tenant, conversation, seq, bytes) = (*tenant, *conversation, *seq, bytes.clone().into());
+                let events = vec![EventRow { tenant, conversation, seq, bytes }];
+                writer.commit(&[LogItem { index, epoch: 0, bytes: bytes::Bytes::new(), events }]).unwrap();
+            }
+            for tenant in 0..2 {
+                for conversation in (0..3).map(|byte| [byte; 16]) {
+                    let all: Vec<(u64, Vec<u8>)> = model
+                        .range((tenant, conversation, 0)..=(tenant, conversation, u64::MAX))
+                        .map(|((_, _, seq), bytes)| (*seq, bytes.clone()))
+                        .collect();
+                    let plain = |page: Vec<(u64, bytes::Bytes)>| -> Vec<(u64, Vec<u8>)> {
+                        page.into_iter().map(|(seq, bytes)| (seq, bytes.to_vec())).collect()
+                    };
+
+                    let (mut forward, mut next) = (Vec::new(), 0);
+                    loop {
+                        let page = plain(reader.events(tenant, &conversation, next, u64::MAX, max_bytes).unwrap());
+                        let Some((last, _)) = page.last() else { break };
+                        prop_assert!(page.len() == 1 || page.iter().map(|row| row.1.len()).sum::<usize>() <= max_bytes);
+                        next = last + 1;
+                        forward.extend(page);
+                    }
+                    prop_assert_eq!(&forward, &all);
+
+                    let (mut backward, mut before) = (Vec::new(), u64::MAX);
+                    loop {
+                        let page = reader.events_before(tenant, &conversation, before, limit, max_bytes).unwrap();
+                        let Some((first, _)) = page.first() else { break };
+                        prop_assert!(page.len() <= limit);
+                        before = *first;
+                        backward.splice(0..0, plain(page));
+                    }
+                    prop_assert_eq!(&backward, &all);
+
+                    let within = reader.events(tenant, &conversation, from, upto, usize::MAX).unwrap();
+                    let expected: Vec<_> = all.iter().filter(|row| (from..=upto).contains(&row.0)).cloned().collect();
+                    prop_assert_eq!(plain(within), expected);
+                }
+            }
+        }
+    }
+}

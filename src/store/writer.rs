@@ -311,3 +311,39 @@ fn first_slice(group: &[LogItem]) -> (&[LogItem], usize) {
     }
     (group, bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Opened, Store, StoreOptions};
+
+    #[test]
+    fn after_a_failure_of_the_disk_every_call_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { free_floor_bytes: 0, ..StoreOptions::default() };
+        let Opened { mut writer, .. } = Store::open(dir.path(), options).unwrap();
+        let item = |index| LogItem { index, epoch: 1, bytes: Bytes::from_static(b"x"), events: Vec::new() };
+        writer.commit(&[item(1)]).unwrap();
+        let failed = StoreError::Io { what: "syncing", source: std::io::Error::from_raw_os_error(5) };
+        assert!(writer.sealed::<()>(Err(failed)).is_err());
+        let poisoned = |result: Result<(), StoreError>| matches!(result, Err(StoreError::Poisoned { .. }));
+        assert!(poisoned(writer.commit(&[item(2)]).map(drop)));
+        assert!(poisoned(writer.checkpoint(1, &[]).map(drop)));
+        assert!(poisoned(writer.truncate_front(1).map(drop)));
+        assert!(poisoned(writer.truncate_back(1).map(drop)));
+        assert!(poisoned(writer.meta_set("a", b"b")));
+        assert!(poisoned(writer.settle()));
+        let Err(StoreError::Poisoned { cause }) = writer.commit(&[item(2)]) else { panic!("still poisoned") };
+        assert!(cause.contains("syncing"), "{cause}");
+    }
+
+    #[test]
+    fn a_slice_holds_at_least_one_entry_and_no_more_than_its_bytes() {
+        let item =
+            |bytes| LogItem { index: 1, epoch: 1, bytes: Bytes::from(vec![0; bytes]), events: Vec::new() };
+        let group = [item(SLICE_BYTES), item(10), item(SLICE_BYTES / 2), item(SLICE_BYTES / 2)];
+        assert_eq!(first_slice(&group).0.len(), 1);
+        assert_eq!(first_slice(&group[1..]).0.len(), 2);
+        assert_eq!(first_slice(&group[3..]).0.len(), 1);
+    }
+}
