@@ -1,7 +1,7 @@
 //! Keys: one ordered map holds every table, told apart by the first byte.
 //!
-//! One map and not one per table, because a batch on one map is atomic without reading a single old value
-//! (`docs/decisions/0010`). Integers are big-endian, so that byte order is number order. `docs/storage.md` is the
+//! One map and not one per table, because a batch on one map is atomic over all tables without a closure that may run
+//! twice (`docs/decisions/0010-one-ordered-map.md`). Integers are big-endian, so that byte order is number order. `docs/storage.md` is the
 //! authority; the tests below hold the golden bytes.
 
 /// Small synced values under a name: format, node, checkpoint, the cluster's own.

@@ -11,3 +11,4 @@ mod power_cut;
 mod store;
 mod store_child;
 mod store_model;
+mod store_space;

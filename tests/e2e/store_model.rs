@@ -14,6 +14,9 @@ pub(crate) const CONVERSATIONS: u64 = 37;
 pub(crate) const TENANT: u32 = 7;
 const STATE_KEYS: u64 = 4_000;
 
+/// A seed with this bit makes entries of several KiB instead of some hundred bytes.
+pub(crate) const LONG: u64 = 1 << 63;
+
 /// The fold of a run up to an index, and the keys that changed since the last checkpoint.
 #[derive(Default)]
 pub(crate) struct Fold {
@@ -56,6 +59,7 @@ pub(crate) fn item(seed: u64, index: u64) -> LogItem {
     let length = match random % 1_000 {
         0 => 70_000,
         1..=5 => 9_000,
+        _ if seed & LONG != 0 => 1_000 + (random >> 16) % 5_000,
         _ => 60 + (random >> 16) % 300,
     };
     let event = EventRow {
