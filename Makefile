@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := tests/tools
 
-.PHONY: help test prerequisites fmt lint tidy fuzz audit
+.PHONY: help test prerequisites fmt lint tidy fuzz bench audit
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
@@ -18,9 +18,9 @@ test: ## everything that CI runs: checks, tests, browsers (25 min warm, 45 min c
 	@$(TOOLS)/test
 
 prerequisites: ## install what `make test` needs and does not find, or say what is missing
-	@$(TOOLS)/prerequisites
+	@$(TOOLS)/prerequisites && echo 'PASS prerequisites' || { echo 'FAIL prerequisites'; exit 1; }
 
-fmt: ## rewrite every Rust, TypeScript and Markdown file in the house format
+fmt: ## rewrite every Rust and TypeScript file in the house format
 	@$(TOOLS)/fmt
 
 lint: ## formatting, clippy, eslint, types and licences, without running a test
@@ -31,6 +31,9 @@ tidy: ## the repository's own rules: layers, heads, sizes, links
 
 fuzz: ## any bytes at all, SECONDS=60 shared by the targets of fuzz/
 	@$(TOOLS)/fuzz $(or $(SECONDS),60)
+
+bench: ## what the parts cost on this machine and disk (set TMPDIR to choose the disk)
+	@$(TOOLS)/bench
 
 audit: ## known vulnerabilities of dependencies (needs a network)
 	@$(TOOLS)/audit
