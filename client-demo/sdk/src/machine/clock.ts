@@ -50,6 +50,11 @@ export class Clock {
     else this.#deadAt = Math.min(this.#deadAt ?? Infinity, now + PROBE_WITHIN_MS);
   }
 
+  /** Something arrived: the other side is there, if slow. */
+  heard(now: number): void {
+    if (this.#deadAt !== undefined) this.#deadAt = Math.max(this.#deadAt, now + PONG_WITHIN_MS);
+  }
+
   pong(now: number, nonce: bigint, serverTimeMs: number): void {
     if (nonce !== this.#nonce || this.#sentAt === undefined) return;
     const sample = now - this.#sentAt;

@@ -120,7 +120,8 @@ export class Out {
 
   /** Sends an ephemeral fact on the live link, or not at all. */
   signal(command: Command): void {
-    if (this.link !== undefined) this.push({ type: 'signal', link: this.link, inner: encodeCommand(command) });
+    if (this.link !== undefined)
+      this.push({ type: 'signal', link: this.link, inner: encodeCommand(command) });
   }
 }
 

@@ -34,11 +34,11 @@ export const Durability = variants('ephemeral', 'accepted', 'mirrored');
 export type Durability = Value<typeof Durability>;
 
 /** Where a subscription begins: at most so many of the latest events, or everything after a position. */
-export const Start = tagged({ Latest: u16, After: Position });
+export const Start = tagged({ latest: u16, after: Position });
 export type Start = Value<typeof Start>;
 
 /** A direction and a bound, exclusive; a page ascends either way. */
-export const Page = tagged({ Before: u64, After: u64 });
+export const Page = tagged({ before: u64, after: u64 });
 export type Page = Value<typeof Page>;
 
 const request = u32;

@@ -99,7 +99,7 @@ export const Published = struct({
 export type Published = Value<typeof Published>;
 
 /** Which command a refusal answers: the lane's last one, the one with this number, the publish with this id. */
-export const Subject = tagged({ Lane: unit, Request: u32, Message: ClientMessageId });
+export const Subject = tagged({ lane: unit, request: u32, message: ClientMessageId });
 
 /** A command was refused; nothing changed. */
 export const Refusal = struct({ subject: Subject, code: u16, message: string, retryAfterMs: u32 });

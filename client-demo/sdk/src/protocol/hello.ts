@@ -31,7 +31,7 @@ export const capability = {
 } as const;
 
 /** What became of the session that a client asked to resume. */
-export const Resumed = variants('New', 'Full', 'None');
+export const Resumed = variants('new', 'full', 'none');
 export type Resumed = Value<typeof Resumed>;
 
 /** What a user may do within its tenant. */

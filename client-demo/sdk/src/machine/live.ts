@@ -1,0 +1,36 @@
+/** The shapes of a connection: the attempt, the live link, what its parent hears, and why it ends. */
+import type { Transport } from '../api';
+import type { Welcome } from '../protocol/hello';
+import type { Address, CarrierInfo } from './effect';
+
+/** A link that is not welcomed yet. */
+export interface Attempt {
+  readonly link: number;
+  readonly address: Address;
+  readonly deadline: number;
+  carrier: CarrierInfo | undefined;
+  greeted: boolean;
+}
+
+/** The link that carries the session. */
+export interface Live {
+  readonly link: number;
+  readonly address: Address;
+  readonly transport: Transport;
+  readonly welcome: Welcome;
+  readonly since: number;
+}
+
+/** What the parent does when the session comes and goes. */
+export interface Session {
+  welcomed(now: number, welcome: Welcome): void;
+  lost(): void;
+}
+
+/** Why a connection ended or an attempt failed. */
+export interface Cause {
+  readonly code: number;
+  readonly reason: string;
+  readonly retryAfterMs?: number;
+  readonly endpoint?: string | undefined;
+}
