@@ -30,6 +30,11 @@ fn every_folder_of_modules_is_reached_from_one_style_of_file() {
     );
 }
 
+#[test]
+fn the_contract_and_its_twin_share_their_file_names() {
+    demand(&missing_twins(&files()), "who knows one language's side must find the other's without searching");
+}
+
 fn heads(files: &[File]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for file in files {
@@ -100,6 +105,28 @@ fn module_style(files: &[File]) -> Vec<Breach> {
     breaches
 }
 
+/// `crates/protocol/src/x.rs` and `client-demo/sdk/src/protocol/x.ts`, apart from the roots and tests.
+fn missing_twins(files: &[File]) -> Vec<Breach> {
+    let (ours, theirs) = ("crates/protocol/src/", "client-demo/sdk/src/protocol/");
+    let mut breaches = Vec::new();
+    for file in files {
+        let twin = if let Some(name) = file.path.strip_prefix(ours).and_then(|rest| rest.strip_suffix(".rs"))
+        {
+            format!("{theirs}{name}.ts")
+        } else if let Some(name) = file.path.strip_prefix(theirs).and_then(|rest| rest.strip_suffix(".ts")) {
+            format!("{ours}{name}.rs")
+        } else {
+            continue;
+        };
+        let alone = ["lib.rs", "index.ts"].iter().any(|root| file.path.ends_with(root))
+            || file.path.ends_with(".test.ts");
+        if !alone && !files.iter().any(|other| other.path == twin) {
+            breaches.push(Breach::at(file, 0, format!("has no twin {twin}")));
+        }
+    }
+    breaches
+}
+
 #[cfg(test)]
 mod proofs {
     use super::*;
@@ -139,5 +166,19 @@ mod proofs {
             File::made_up("src/lib.rs", ""),
         ];
         assert_eq!(module_style(&good), []);
+    }
+
+    #[test]
+    fn a_missing_twin_is_found() {
+        let files = [
+            File::made_up("crates/protocol/src/lib.rs", ""),
+            File::made_up("crates/protocol/src/frame.rs", ""),
+            File::made_up("crates/protocol/src/codec.rs", ""),
+            File::made_up("client-demo/sdk/src/protocol/frame.ts", ""),
+            File::made_up("client-demo/sdk/src/protocol/frame.test.ts", ""),
+            File::made_up("client-demo/sdk/src/protocol/bytes.ts", ""),
+        ];
+        let found: Vec<_> = missing_twins(&files).into_iter().map(|breach| breach.path).collect();
+        assert_eq!(found, ["crates/protocol/src/codec.rs", "client-demo/sdk/src/protocol/bytes.ts"]);
     }
 }
