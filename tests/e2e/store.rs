@@ -70,6 +70,21 @@ fn kill_9_during_open_leaves_a_store_that_opens() {
 }
 
 #[test]
+fn a_half_written_snapshot_does_not_stop_a_store_from_opening() {
+    let dir = written(500);
+    drop(Store::open(dir.path(), options()).unwrap()); // sled writes a snapshot when it opens what was written before
+    let database = dir.path().join("sled");
+    let names =
+        fs::read_dir(&database).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let whole = names.into_iter().find(|name| name.starts_with("snap.")).expect("sled wrote a snapshot");
+    let half = fs::read(database.join(&whole)).unwrap();
+    let newer = database.join("snap.7FFFFFFFFFFFFFFF.generating");
+    fs::write(&newer, &half[..half.len() / 2]).unwrap();
+    verify(dir.path(), SEED, 500).unwrap();
+    assert!(!newer.exists());
+}
+
+#[test]
 fn an_empty_database_where_data_was_acknowledged_is_refused_and_left_alone() {
     let dir = written(500);
     fs::remove_dir_all(dir.path().join("sled")).unwrap();
