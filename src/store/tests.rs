@@ -41,6 +41,15 @@ fn state(recovered: &Recovered) -> Vec<(String, String)> {
 }
 
 #[test]
+fn the_writer_can_be_moved_to_its_thread_and_readers_shared() {
+    fn is_send<T: Send>() {}
+    fn is_shared<T: Clone + Send + Sync>() {}
+    is_send::<Writer>();
+    is_send::<Recovered>();
+    is_shared::<Reader>();
+}
+
+#[test]
 fn what_was_written_is_found_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { mut writer, reader, recovered } = open(dir.path());
