@@ -223,6 +223,22 @@ fn opened() -> Samples {
     vec![
         ("opened-without-members".into(), Delivery::Opened(bare.clone())),
         (
+            "opened-new-support".into(),
+            Delivery::Opened(Opened {
+                kind: ConversationKind::Support,
+                status: Status::Queued,
+                head: Position { epoch: 1, seq: 2 },
+                members: vec![Member {
+                    name: name("Vera"),
+                    received: 2,
+                    read: 0,
+                    ..member("visitor-1", Role::Visitor)
+                }],
+                member_count: 1,
+                ..bare.clone()
+            }),
+        ),
+        (
             "opened-support".into(),
             Delivery::Opened(Opened {
                 kind: ConversationKind::Support,
@@ -260,7 +276,7 @@ fn lanes() -> Samples {
     let unsubscribed =
         |code, reason: &str| Delivery::Unsubscribed(Unsubscribed { code, reason: reason.into() });
     vec![
-        ("caught-up".into(), Delivery::CaughtUp(CaughtUp { seq: 301 })),
+        ("caught-up".into(), Delivery::CaughtUp(CaughtUp { seq: 2 })),
         (
             "receipt-updated".into(),
             Delivery::ReceiptUpdated(ReceiptUpdated { user: user("agent-1"), received: 301, read: 300 }),
@@ -273,6 +289,7 @@ fn lanes() -> Samples {
             "unsubscribed-for-good".into(),
             unsubscribed(Code::ACCESS_REVOKED, "The user is no longer a member."),
         ),
+        ("unsubscribed-asked-for".into(), unsubscribed(Code::UNSUBSCRIBED, "")),
         ("unsubscribed-again".into(), unsubscribed(Code::INSUFFICIENT_STATE, "")),
         ("typing-begins".into(), typing(6_000)),
         ("typing-ends".into(), typing(0)),
@@ -281,11 +298,12 @@ fn lanes() -> Samples {
 
 fn published() -> Samples {
     let published = |seq, durability, replicas, duplicate| {
-        Delivery::Published(Published { id: MESSAGE, seq, at_ms: AT_MS, durability, replicas, duplicate })
+        let at_ms = 1_763_000_000_000 + seq;
+        Delivery::Published(Published { id: MESSAGE, seq, at_ms, durability, replicas, duplicate })
     };
     vec![
         ("published-ephemeral".into(), published(0, Durability::Ephemeral, 0, false)),
-        ("published-accepted".into(), published(301, Durability::Accepted, 1, false)),
+        ("published-accepted".into(), published(3, Durability::Accepted, 1, false)),
         ("published-mirrored-again".into(), published(65_536, Durability::Mirrored, 2, true)),
         ("published-many-replicas".into(), published(250, Durability::Mirrored, 255, false)),
     ]

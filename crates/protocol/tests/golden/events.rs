@@ -43,7 +43,7 @@ pub(crate) fn log() -> Vec<Event> {
     let joined = MemberJoined { user: user("visitor-1"), name: name("Vera"), role: Role::Visitor };
     vec![
         entry(1, Some("visitor-1"), EventBody::Created(created)),
-        entry(2, None, EventBody::MemberJoined(joined)),
+        entry(2, Some("visitor-1"), EventBody::MemberJoined(joined)),
         entry(3, Some("visitor-1"), message(None)),
         entry(4, None, EventBody::Assigned(Assigned { agent: user("agent-1") })),
         entry(5, Some("agent-1"), message(Some(3))),

@@ -8,9 +8,12 @@
 
 mod commands;
 mod deliveries;
+mod document;
 mod events;
 mod given;
 mod hostile;
+mod markdown;
+mod mutation;
 mod reader;
 mod schema;
 mod vectors;

@@ -19,7 +19,19 @@ pub(crate) fn to_json(schema: &Schema, module: &str, name: &str, bytes: &[u8]) -
 
 /// The same, and notes every variant and option in `seen`.
 pub(crate) fn read_body(schema: &Schema, module: &str, name: &str, bytes: &[u8], seen: &mut Seen) -> String {
-    let mut reader = Reader { schema, rest: bytes, seen };
+    read_body_noting_counts(schema, module, name, bytes, seen, &mut Vec::new())
+}
+
+/// The same, and notes where the count of each text, list and byte string begins and ends.
+pub(crate) fn read_body_noting_counts(
+    schema: &Schema,
+    module: &str,
+    name: &str,
+    bytes: &[u8],
+    seen: &mut Seen,
+    counts: &mut Vec<(usize, usize)>,
+) -> String {
+    let mut reader = Reader { schema, whole: bytes.len(), rest: bytes, seen, counts };
     let json = reader.value(module, name);
     assert!(reader.rest.is_empty(), "{name}: {} bytes left over", reader.rest.len());
     json
@@ -27,8 +39,10 @@ pub(crate) fn read_body(schema: &Schema, module: &str, name: &str, bytes: &[u8],
 
 struct Reader<'a> {
     schema: &'a Schema,
+    whole: usize,
     rest: &'a [u8],
     seen: &'a mut Seen,
+    counts: &'a mut Vec<(usize, usize)>,
 }
 
 impl<'a> Reader<'a> {
@@ -45,7 +59,7 @@ impl<'a> Reader<'a> {
             return quoted(&hex(bytes));
         }
         if let Some(inner) = generic(kind, "Vec") {
-            let count = self.integer();
+            let count = self.count();
             let items: Vec<_> = (0..count).map(|_| self.value(module, inner)).collect();
             return format!("[{}]", items.join(","));
         }
@@ -109,8 +123,15 @@ impl<'a> Reader<'a> {
         bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
     }
 
+    fn count(&mut self) -> usize {
+        let start = self.whole - self.rest.len();
+        let count = self.integer();
+        self.counts.push((start, self.whole - self.rest.len()));
+        usize::try_from(count).unwrap()
+    }
+
     fn counted(&mut self) -> &'a [u8] {
-        let count = usize::try_from(self.integer()).unwrap();
+        let count = self.count();
         self.take(count)
     }
 

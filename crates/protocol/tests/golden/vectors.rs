@@ -76,6 +76,12 @@ fn the_carriers_file_holds_every_form_in_which_a_frame_travels() {
         assert_eq!((unwrapped.0, unwrapped.1.kind, &unwrapped.1.body[..]), (lane, inner[0], &inner[1..]));
         rows.push(carried(&format!("lane-{lane}"), "lane", Some(lane), &wrapped, &inner));
     }
+    for (name, encoded) in wrapped() {
+        let (_, inner) = Frame::split(&encoded);
+        let bytes = [&lane_prefix(1, inner.len())[..], &inner].concat();
+        assert_eq!(cut(&bytes).unwrap_lane(), Some(Ok((1, cut(&encoded)))), "{name}");
+        rows.push(carried(&format!("lane-1-{name}"), "lane", Some(1), &bytes, &inner));
+    }
     for (name, encoded) in datagrams() {
         let (_, datagram) = Frame::split(&encoded);
         let frame = Frame::from_datagram(datagram.clone()).unwrap();
@@ -155,6 +161,29 @@ pub(crate) fn cut(bytes: &[u8]) -> Frame {
 pub(crate) fn read(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A conversation as it goes over a carrier that has no streams.
+fn wrapped() -> Vec<(String, bytes::Bytes)> {
+    let all = commands::all().into_iter().map(|(name, sample)| (name, sample.encode()));
+    let all: Vec<_> =
+        all.chain(deliveries::all().into_iter().map(|(name, sample)| (name, sample.encode()))).collect();
+    let names = [
+        "command/open-latest-50",
+        "delivery/opened-new-support",
+        "delivery/event-1-kind-2",
+        "delivery/event-2-kind-3",
+        "delivery/caught-up",
+        "command/publish-text",
+        "delivery/published-accepted",
+        "delivery/event-3-kind-1",
+        "command/receipt",
+        "command/close",
+        "delivery/unsubscribed-asked-for",
+    ];
+    let find =
+        |wanted: &str| all.iter().find(|(name, _)| name == wanted).unwrap_or_else(|| panic!("{wanted}"));
+    names.map(|wanted| (wanted.replace('/', "-"), find(wanted).1.clone())).into()
 }
 
 /// Signals, which may travel as datagrams.
