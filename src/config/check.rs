@@ -12,8 +12,8 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 ///
 /// # Errors
 /// [`ConfigError`] for the first setting that cannot be used.
-pub(super) fn check(source: &Source, dev: bool) -> Result<Config, ConfigError> {
-    let mut ask = Ask { source, dev, described: Vec::new() };
+pub(super) fn check(source: &Source, dev: bool, serving: bool) -> Result<Config, ConfigError> {
+    let mut ask = Ask { source, dev, serving, described: Vec::new() };
     let node = ask
         .parsed("node", "1 to 128 bytes without control characters", |text| DisplayName::parse(text).ok())?;
     let data_dir = ask.text("data_dir").map(|(text, place)| resolve(&text, &place))?;
@@ -40,7 +40,7 @@ pub(super) fn check(source: &Source, dev: bool) -> Result<Config, ConfigError> {
     };
     let drain_deadline = Duration::from_millis(ask.number("drain.deadline_ms", 0..=600_000)?);
     let tenants = tenant::check(&source.tenants)?;
-    if tenants.is_empty() && !dev {
+    if tenants.is_empty() && serving && !dev {
         let rule = "at least one [[tenant]] with a [[tenant.key]] is required, or --dev for a demo tenant";
         return Err(ConfigError::new("tenant", Place::Default, rule.to_owned()));
     }
@@ -64,6 +64,7 @@ pub(super) fn check(source: &Source, dev: bool) -> Result<Config, ConfigError> {
 struct Ask<'a> {
     source: &'a Source,
     dev: bool,
+    serving: bool,
     described: Vec<(&'static str, String, Place)>,
 }
 
@@ -173,7 +174,7 @@ impl Ask<'_> {
                 certificate: resolve(&certificate, &certificate_place),
                 key: resolve(&key, &key_place),
             })),
-            (true, true) if self.dev => Ok(None),
+            (true, true) if self.dev || !self.serving => Ok(None),
             (true, _) => {
                 let rule = "is required: a PEM file with the chain, leaf first (or --dev, which mints a certificate)";
                 Err(ConfigError::new("tls.certificate_file", certificate_place, rule.to_owned()))

@@ -163,6 +163,8 @@ pub struct Arguments {
     pub flags: Vec<(String, String, String)>,
     /// `--dev`.
     pub dev: bool,
+    /// Whether a server is to be started with it: then a certificate and a tenant are required.
+    pub serving: bool,
 }
 
 impl Config {
@@ -193,7 +195,7 @@ impl Config {
         for (flag, key, value) in &arguments.flags {
             source.read_flag(flag, key, value)?;
         }
-        check::check(&source, arguments.dev)
+        check::check(&source, arguments.dev, arguments.serving)
     }
 
     /// The effective configuration: key, value, place, one a line, and the tenants with the ids of their keys.

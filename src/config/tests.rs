@@ -12,7 +12,7 @@ fn load(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Resul
     fs::write(&file, text).unwrap();
     let flags =
         flags.iter().map(|(key, value)| (format!("--set {key}"), (*key).into(), (*value).into())).collect();
-    let arguments = Arguments { file: Some(file), flags, dev: false };
+    let arguments = Arguments { file: Some(file), flags, dev: false, serving: true };
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let shorten = |error: ConfigError| error.to_string().replace(&format!("{}/", dir.path().display()), "");
     Config::load(&arguments, variables).map_err(shorten)
@@ -75,7 +75,7 @@ fn what_is_no_toml_is_refused_with_its_line() {
 fn a_server_without_tenant_or_certificate_is_refused_unless_it_is_for_development() {
     assert!(load(TLS, &[], &[]).unwrap_err().contains("[[tenant]]"));
     assert!(load(TENANT, &[], &[]).unwrap_err().contains("tls.certificate_file"));
-    let arguments = Arguments { dev: true, ..Arguments::default() };
+    let arguments = Arguments { dev: true, serving: true, ..Arguments::default() };
     let none = || std::iter::empty::<(String, String)>();
     let config = Config::load(&arguments, none()).unwrap();
     assert!(config.listen.clients.iter().all(|address| address.ip().is_loopback()));
@@ -128,4 +128,32 @@ fn a_path_in_the_file_is_relative_to_the_file() {
     let secret = b"0123456789abcdef0123456789abcdef".to_vec();
     assert_eq!(config.tenants[0].keys[0].material, KeyMaterial::Hs256 { secret });
     assert_eq!(config.tls.unwrap().certificate, dir.path().join("c.pem"));
+}
+
+#[test]
+fn every_key_is_documented_as_it_is() {
+    let document = include_str!("../../docs/operations.md");
+    for key in KEYS {
+        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
+        let row = format!("| `{}` | {default} | {} |", key.name, key.about);
+        assert!(document.lines().any(|line| line == row), "docs/operations.md should have\n{row}");
+    }
+    for key in TENANT_KEYS.iter().chain(TENANT_KEY_KEYS) {
+        let row = format!("| `{}` | {} |", key.name, key.about);
+        assert!(document.lines().any(|line| line == row), "docs/operations.md should have\n{row}");
+    }
+}
+
+#[test]
+fn the_documented_sample_is_a_configuration() {
+    let document = include_str!("../../docs/operations.md");
+    let sample = document.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("acme-2026.pub.pem"), "a key").unwrap();
+    fs::write(dir.path().join("shop-1.secret"), "0123456789abcdef0123456789abcdef").unwrap();
+    fs::write(dir.path().join("duet.toml"), sample).unwrap();
+    let file = Some(dir.path().join("duet.toml"));
+    let config =
+        Config::load(&Arguments { file, serving: true, ..Arguments::default() }, std::iter::empty()).unwrap();
+    assert_eq!(config.tenants.len(), 2);
 }

@@ -1,0 +1,54 @@
+//! What an operator sees: health, metrics, logs. Plain HTTP on loopback; answers carry no secret and no content.
+
+pub mod health;
+pub mod logs;
+pub mod metrics;
+
+use self::{health::Health, metrics::Metrics};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use std::sync::Arc;
+
+/// What the admin pages are made from.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// How the node is.
+    pub health: Arc<Health>,
+    /// Everything counted.
+    pub metrics: Metrics,
+}
+
+/// The admin listener's pages: `/healthz`, `/readyz`, `/metrics`.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(render))
+        .with_state(admin)
+}
+
+/// 200 while the process does its work, 503 when it hangs: restart it.
+async fn healthz(State(admin): State<Admin>) -> Response {
+    let report = admin.health.report();
+    (status(report.live), Json(report)).into_response()
+}
+
+/// 200 while clients are welcome, 503 otherwise: send them elsewhere.
+async fn readyz(State(admin): State<Admin>) -> Response {
+    let report = admin.health.report();
+    (status(report.ready), Json(report)).into_response()
+}
+
+async fn render(State(admin): State<Admin>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, admin.metrics.render()).into_response()
+}
+
+fn status(good: bool) -> StatusCode {
+    if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
