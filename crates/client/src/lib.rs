@@ -1,1 +1,7 @@
-//! Duet: a real-time messaging server that speaks QUIC.
+//! The native Duet SDK.
+//!
+//! [`machine`] is the behaviour without I/O: connecting, resuming, the outbox, subscriptions.
+
+pub mod machine;
+
+pub use duet_protocol as protocol;

@@ -1,0 +1,108 @@
+//! Answers to what was published, and what they mean for the rest of the queue.
+
+use super::{
+    ClientError, Event, Machine, MessageStatus, Output, Persist, StatusChange, Timer, event::accepted_status,
+};
+use duet_protocol::{ClientMessageId, Code, ConversationId, delivery::Published};
+
+/// Floor of the wait before a refused publish is sent again, milliseconds.
+const RESEND_FLOOR_MS: u64 = 250;
+
+impl Machine {
+    /// A message has a position.
+    pub(super) fn published(&mut self, conversation: ConversationId, published: Published) {
+        let Published { id, seq, at_ms, durability, replicas, .. } = published;
+        let status = accepted_status(durability, replicas);
+        if !self.settle_message(conversation, id, seq, at_ms, status) {
+            if seq == 0 {
+                self.tell_status(conversation, id, MessageStatus::Accepted, None);
+            } else {
+                self.raise_status(conversation, seq, status);
+            }
+        }
+    }
+
+    /// The server has this message: it leaves the outbox. `false` when it was not there.
+    pub(super) fn settle_message(
+        &mut self,
+        conversation: ConversationId,
+        id: ClientMessageId,
+        seq: u64,
+        at_ms: u64,
+        status: MessageStatus,
+    ) -> bool {
+        if self.outbox.get(id).is_none_or(|entry| entry.conversation != conversation) {
+            return false;
+        }
+        self.outbox.remove(id);
+        self.outputs.push_back(Output::Persist(Persist::Remove(id)));
+        let status = match self.conversations.get_mut(&conversation) {
+            Some(known) => known.own_stored(seq, id, status),
+            None => status,
+        };
+        let (seq, at_ms) = (Some(seq), Some(at_ms));
+        self.emit(Event::MessageStatus(StatusChange { conversation, id, status, seq, at_ms, error: None }));
+        self.timers.clear(&Timer::Publish(conversation));
+        self.schedule_outbox();
+        self.flush(conversation);
+        true
+    }
+
+    /// A message was refused: for good, or for now.
+    pub(super) fn publish_refused(
+        &mut self,
+        conversation: Option<ConversationId>,
+        id: ClientMessageId,
+        error: ClientError,
+    ) {
+        let Some(entry) = self.outbox.get(id).filter(|entry| entry.failed.is_none()) else {
+            // An ephemeral message is not in the outbox; any other was settled before.
+            if let Some(conversation) = conversation {
+                self.tell_status(conversation, id, MessageStatus::Failed, Some(error));
+            }
+            return;
+        };
+        let conversation = entry.conversation;
+        self.timers.clear(&Timer::Publish(conversation));
+        // Whether to wait for the second node or to ask for less is the application's choice.
+        if !error.retryable() || error.code == Code::NOT_DURABLE_NOW {
+            self.fail_message(id, error);
+            return self.flush(conversation);
+        }
+        if error.code == Code::TOKEN_EXPIRED {
+            self.refresh_token();
+        }
+        self.send_again(conversation, id, u64::from(error.retry_after_ms));
+        self.tell_status(conversation, id, MessageStatus::Queued, Some(error));
+    }
+
+    /// The connection answered a probe: publishes that are still unanswered get another span.
+    pub(super) fn watch_publishes(&mut self) {
+        for id in self.outbox.conversations() {
+            if self.outbox.queue(id).any(|slot| slot.in_flight) {
+                self.timers.set_if_idle(Timer::Publish(id), self.now_ms + self.config.publish_timeout_ms);
+            }
+        }
+    }
+
+    fn send_again(&mut self, conversation: ConversationId, id: ClientMessageId, retry_after_ms: u64) {
+        if let Some(queue) = self.outbox.queue_mut(conversation) {
+            for slot in queue.iter_mut().filter(|slot| slot.entry.id == id) {
+                slot.in_flight = false;
+            }
+        }
+        let jitter_ms = self.entropy.up_to(self.config.retry_first_ms);
+        let delay_ms = retry_after_ms.max(RESEND_FLOOR_MS) + jitter_ms;
+        self.timers.set(Timer::Resend(conversation), self.now_ms + delay_ms);
+    }
+
+    /// A status for a message whose event came before its answer.
+    fn raise_status(&mut self, conversation: ConversationId, seq: u64, status: MessageStatus) {
+        let Some(known) = self.conversations.get_mut(&conversation) else { return };
+        let Some(own) = known.own_at(seq).filter(|own| own.status < status) else { return };
+        let status = known.own_stored(seq, own.id, status);
+        let id = own.id;
+        let change = StatusChange { conversation, id, status, seq: Some(seq), at_ms: None, error: None };
+        self.emit(Event::MessageStatus(change));
+    }
+}

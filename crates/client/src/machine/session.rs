@@ -1,0 +1,145 @@
+//! The session: what outlives connections, and what a welcome changes.
+
+use super::{
+    Event, Machine, Me, Output, Timer,
+    input::{ConnectionId, Saved, SavedSession},
+    lanes::Lanes,
+    life::{Attempt, Dial, Life, Online},
+    output::Persist,
+};
+use duet_protocol::{Code, Limits, Resumed, Welcome, hello::capability};
+
+/// What outlives connections.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    /// Shows the right to the session; secret.
+    pub(crate) resume: Option<Vec<u8>>,
+    pub(crate) epoch: u64,
+    pub(crate) me: Option<Me>,
+    pub(crate) limits: Option<Limits>,
+    /// To add to the local clock to get the server's.
+    pub(crate) clock_offset_ms: i64,
+    /// Whether the last welcome went on with a session.
+    pub(crate) resumed: bool,
+}
+
+impl Session {
+    /// The session is over; who the user was and what the server's clock says stays known.
+    pub(crate) fn forget(&mut self) {
+        self.resume = None;
+        self.resumed = false;
+    }
+
+    pub(crate) fn saved(&self, peers: &[String]) -> Option<SavedSession> {
+        let resume = self.resume.clone()?;
+        Some(SavedSession { resume, epoch: self.epoch, peers: peers.to_vec() })
+    }
+
+    fn welcomed(&mut self, welcome: &Welcome, now_ms: u64) {
+        self.resume = Some(welcome.resume.clone());
+        self.resumed = welcome.resumed == Resumed::Full;
+        self.epoch = welcome.epoch;
+        self.limits = Some(welcome.limits);
+        self.me = Some(Me {
+            tenant: welcome.tenant.clone(),
+            user: welcome.user.clone(),
+            name: welcome.name.clone(),
+            role: welcome.role,
+        });
+        self.set_clock(welcome.server_time_ms, now_ms);
+    }
+
+    /// The server's clock was read a moment ago, so this one never runs ahead of it.
+    pub(crate) fn set_clock(&mut self, server_ms: u64, now_ms: u64) {
+        let (server, now) = (i64::try_from(server_ms), i64::try_from(now_ms));
+        if let (Ok(server), Ok(now)) = (server, now) {
+            self.clock_offset_ms = server.saturating_sub(now);
+        }
+    }
+}
+
+impl Machine {
+    /// Takes in what an earlier process left.
+    pub(super) fn restore(&mut self, saved: Saved) {
+        if let Some(session) = saved.session {
+            self.session.resume = Some(session.resume);
+            self.session.epoch = self.session.epoch.max(session.epoch);
+            self.endpoints.set_peers(session.peers);
+        }
+        let mut entries = saved.outbox;
+        entries.sort_by_key(|entry| (entry.queued_at_ms, entry.id));
+        for entry in entries {
+            self.restore_message(entry);
+        }
+        self.schedule_outbox();
+    }
+
+    /// The hello was accepted.
+    pub(super) fn welcome(&mut self, connection: ConnectionId, welcome: &Welcome) {
+        if welcome.epoch < self.session.epoch {
+            let reason = "the node's reign is over";
+            self.endpoints.leave();
+            return self.drop_link(connection, Code::NOT_PRIMARY, reason);
+        }
+        if !duet_protocol::VERSIONS.contains(&welcome.version) {
+            return self.drop_link(connection, Code::UNSUPPORTED_VERSION, "");
+        }
+        let Some(dial) = self.take_dial(connection) else { return };
+        let previous = self.state();
+        self.leave_old_link();
+        let had_session = self.session.resume.is_some();
+        self.session.welcomed(welcome, self.now_ms);
+        self.tokens.accepted();
+        self.endpoints.connected(&dial.endpoint, welcome.peers.clone());
+        self.timers.clear_if(|timer| matches!(timer, Timer::Attempt | Timer::Suspend | Timer::MoveAttempt));
+        self.timers.set(Timer::Stable, self.now_ms + self.config.stable_after_ms);
+        let traits = dial.traits.unwrap_or(super::LinkTraits { datagrams: false, keep_alive: false });
+        self.life = Life::Connected(Box::new(Online {
+            connection,
+            endpoint: dial.endpoint,
+            node: welcome.node.clone(),
+            datagrams: traits.datagrams && welcome.capabilities & capability::DATAGRAMS != 0,
+            keep_alive: traits.keep_alive,
+            limits: welcome.limits,
+            lanes: Lanes::new(&welcome.limits, self.config.streams_max),
+            moving: None,
+        }));
+        self.persist_session();
+        self.tell_state(previous, None, String::new(), None);
+        if had_session && welcome.resumed == Resumed::None {
+            let reason = "the session was lost; this is a new one".into();
+            self.emit(Event::Discontinuity { conversation: None, reason });
+        }
+        self.schedule_ping();
+        self.schedule_token(welcome.token_expires_ms);
+        self.resume_calls(welcome.resumed == Resumed::Full);
+        self.resume_signals();
+        self.schedule_outbox();
+    }
+
+    fn take_dial(&mut self, connection: ConnectionId) -> Option<Dial> {
+        self.life.dial_mut(connection)?;
+        match &mut self.life {
+            Life::Connected(online) => online.moving.take(),
+            life => match std::mem::replace(life.attempt_mut()?, Attempt::Waiting) {
+                Attempt::Dialing(dial) => Some(dial),
+                _ => None,
+            },
+        }
+    }
+
+    /// After a move: the old connection has served.
+    fn leave_old_link(&mut self) {
+        if let Some(online) = self.life.online() {
+            let connection = online.connection;
+            self.outputs.push_back(Output::Disconnect { connection, code: Code::TRANSPORT_CLOSED });
+            self.forget_lanes();
+            self.calls_lost();
+        }
+    }
+
+    fn persist_session(&mut self) {
+        let saved = self.session.saved(self.endpoints.peers());
+        self.outputs.push_back(Output::Persist(Persist::Session(saved)));
+    }
+}
