@@ -231,7 +231,7 @@ fn opened() -> Samples {
                 members: vec![Member {
                     name: name("Vera"),
                     received: 2,
-                    read: 0,
+                    read: 2,
                     ..member("visitor-1", Role::Visitor)
                 }],
                 member_count: 1,
