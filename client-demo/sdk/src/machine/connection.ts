@@ -88,6 +88,11 @@ export class Connection {
     return this.#saved;
   }
 
+  /** The stored session belongs to another tab. */
+  disown(): void {
+    if (this.live === undefined) this.#forget();
+  }
+
   /** Begins to connect, unless it is at it. `call` is settled when connected, refused when that failed for good. */
   connect(now: number, call?: number): void {
     if (call !== undefined) {

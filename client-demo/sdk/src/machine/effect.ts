@@ -53,7 +53,14 @@ export interface OutboxEntry {
 export type Effect =
   | { readonly type: 'dial'; readonly link: number; readonly address: Address }
   | { readonly type: 'hangUp'; readonly link: number; readonly code: number; readonly reason: string }
-  | { readonly type: 'openLane'; readonly link: number; readonly lane: number; readonly bulk: boolean }
+  | {
+      readonly type: 'openLane';
+      readonly link: number;
+      readonly lane: number;
+      readonly bulk: boolean;
+      /** How many lanes may be streams of their own. */
+      readonly streamsMax: number;
+    }
   | { readonly type: 'finishLane'; readonly link: number; readonly lane: number }
   | { readonly type: 'frame'; readonly link: number; readonly lane: number; readonly inner: Uint8Array }
   /** A datagram where the carrier has them, else a frame on lane 0. */
@@ -89,6 +96,8 @@ export interface CarrierInfo {
 export class Out {
   /** The live link; commands go nowhere without it. */
   link: number | undefined;
+  /** How many lanes may be streams of their own. */
+  streamsMax = 0;
   #queue: Effect[] = [];
 
   push(effect: Effect): void {
@@ -109,6 +118,12 @@ export class Out {
 
   refuse(calls: Iterable<number>, error: DuetError): void {
     for (const call of calls) this.push({ type: 'refuse', call, error });
+  }
+
+  /** Opens a lane on the live link. */
+  openLane(lane: number, bulk: boolean): void {
+    if (this.link === undefined) return;
+    this.push({ type: 'openLane', link: this.link, lane, bulk, streamsMax: this.streamsMax });
   }
 
   /** Sends on the live link; `false` when there is none. */

@@ -252,7 +252,7 @@ export class Feed {
       position === undefined
         ? ({ type: 'latest', value: latest } as const)
         : ({ type: 'after', value: position } as const);
-    out.push({ type: 'openLane', link: out.link, lane: this.lane, bulk: false });
+    out.openLane(this.lane, false);
     out.command(this.lane, { type: 'Open', body: { conversation: this.id, start } });
   }
 
@@ -335,6 +335,8 @@ export class Feed {
   #sendReceipt(): void {
     this.#receiptAt = undefined;
     if (!this.wanted || this.lane === undefined || this.phase === 'opening') return;
+    // Only members have watermarks; staff who look in have none.
+    if (!this.roster.mayHold(this.#around.me() ?? '')) return;
     const marks = { received: this.#position?.seq ?? 0, read: this.#read };
     if (marks.received <= this.#sent.received && marks.read <= this.#sent.read) return;
     this.#sent = { received: marks.received, read: Math.max(marks.read, this.#sent.read) };

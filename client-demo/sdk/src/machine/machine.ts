@@ -62,6 +62,7 @@ export class Machine {
   readonly #out = new Out();
   readonly #requests: Requests;
   #bulkLane: number | undefined;
+  #idle = false;
 
   constructor(setup: Setup, entropy: Entropy) {
     const out = this.#out;
@@ -100,7 +101,9 @@ export class Machine {
     this.typing.stop(this.connection.clock.server(now), conversation);
   }
 
+  /** The user left keyboard and screen alone, or is back. Said again on every connection. */
   idle(now: number, idle: boolean): void {
+    this.#idle = idle;
     const version = this.typing.version(this.connection.clock.server(now));
     this.#out.signal({ type: 'Idle', body: { version, idle } });
   }
@@ -225,9 +228,11 @@ export class Machine {
     if (this.me !== undefined && (this.me.user !== user || this.me.tenant !== tenant)) this.#changeUser();
     this.me = { tenant, user, name, role };
     this.typing.ttlMs = welcome.limits.typingTtlMs;
+    this.#out.streamsMax = welcome.limits.streamsMax;
     this.#unlink();
     if (this.inbox.wanted) this.watchInbox(now, true, NOBODY);
     if (this.presences.wanted.size > 0) this.watchPresence(now, NOBODY);
+    if (this.#idle) this.idle(now, true);
     this.conversations.welcomed(now);
     this.#flush();
   }
@@ -254,8 +259,7 @@ export class Machine {
     this.#requests.flush(() => {
       if (this.#bulkLane === undefined) {
         this.#bulkLane = this.conversations.nextLane();
-        const link = this.#out.link ?? 0;
-        this.#out.push({ type: 'openLane', link, lane: this.#bulkLane, bulk: true });
+        this.#out.openLane(this.#bulkLane, true);
       }
       return this.#bulkLane;
     });

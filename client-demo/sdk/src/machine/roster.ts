@@ -67,6 +67,11 @@ export class Roster {
     return true;
   }
 
+  /** Whether the user may be a member: of large groups nobody is listed. */
+  mayHold(user: string): boolean {
+    return this.#members.has(user) || this.count > this.#members.size;
+  }
+
   marks(user: string): { readonly received: number; readonly read: number } {
     return this.#marks.get(user) ?? { received: 0, read: 0 };
   }

@@ -45,7 +45,7 @@ export class Typing {
 
   keystroke(now: number, serverNow: number, conversation: string): void {
     const own = this.#own.get(conversation);
-    if (own !== undefined && now - own.sentAt < this.ttlMs / 2) {
+    if (own !== undefined && now - own.sentAt < this.ttlMs / 3) {
       own.lastKey = now;
       return;
     }
@@ -61,7 +61,7 @@ export class Typing {
   heard(now: number, state: TypingState): void {
     const key = `${state.conversation}/${state.user}`;
     const known = this.#others.get(key);
-    if (known !== undefined && state.version < known.version) return;
+    if (known !== undefined && state.version <= known.version) return;
     if (known === undefined && this.#others.size >= TYPISTS_MAX) return;
     const typed = known?.until !== undefined;
     const types = state.ttlMs > 0;

@@ -12,6 +12,8 @@
 export const MAX_FRAME_BYTES = 65_536;
 /** The largest datagram that every browser and path carries, in bytes. */
 export const MAX_DATAGRAM_BYTES = 1_024;
+/** The highest number of a wrapped lane. */
+export const LANE_MAX = 1_073_741_823;
 /** Kind of the frame that wraps another one and names its lane. */
 export const LANE = 0x01;
 
@@ -51,7 +53,9 @@ export function fromDatagram(bytes: Uint8Array): Frame {
 export function unwrapped(frame: Frame): { readonly lane: number; readonly frame: Frame } {
   if (frame.kind !== LANE) return { lane: 0, frame };
   const number = takeVarint(frame.body, 0);
-  if (number === undefined || number.value > 0xffff_ffff) throw new FrameError('a malformed lane wrapper');
+  if (number === undefined || number.value < 1 || number.value > LANE_MAX) {
+    throw new FrameError('a malformed lane wrapper');
+  }
   const inner = fromDatagram(frame.body.subarray(number.bytes));
   if (inner.kind === LANE) throw new FrameError('a malformed lane wrapper');
   return { lane: number.value, frame: inner };

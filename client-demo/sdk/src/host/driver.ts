@@ -1,0 +1,367 @@
+/**
+ * Runs a machine in a browser: carries out its effects, feeds it what the network and the page tell, and wakes it at its
+ * deadlines. The only place where the clock, timers, randomness, storage and carriers meet.
+ */
+import type { ClientEvents, ClientOptions, Endpoint } from '../api';
+import type { Emitter } from '../emitter';
+import type { DuetError } from '../errors';
+import type { Effect, SavedPosition } from '../machine/effect';
+import { Endpoints, resolve } from '../machine/endpoints';
+import { Machine } from '../machine/machine';
+import { randomUuid } from '../protocol/ids';
+import { type LinkEvents, Links } from './links';
+import { watchPage } from './page';
+import type { Parts } from './parts';
+import { type Area, loadPositions, loadSession, savePositions, saveSession } from './storage';
+
+/** Name and version, for people who read logs. */
+const SDK = 'duet-js/0.1.0';
+const POSITIONS_EVERY_MS = 250;
+/** How often the leading tab looks for messages whose tab is gone, milliseconds. */
+const ORPHANS_EVERY_MS = 30_000;
+/** A timer cannot be set further ahead. */
+const TIMER_MAX_MS = 2_147_000_000;
+
+interface Call {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: DuetError) => void;
+}
+
+/** The machine's hands. */
+export class Driver {
+  readonly machine: Machine;
+  readonly #options: ClientOptions;
+  readonly #parts: Parts;
+  readonly #emitter: Emitter<ClientEvents>;
+  readonly #links: Links;
+  readonly #calls = new Map<number, Call>();
+  readonly #followers = new Map<string, (event: ClientEvents['message.status']) => void>();
+  readonly #positions: Map<string, SavedPosition>;
+  /** Resolves when it is known whether this tab may go on with the stored session. */
+  #claimed: Promise<void> | undefined;
+  #tab = '';
+  #lastCall = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #orphans: ReturnType<typeof setInterval> | undefined;
+  #positionsTimer: ReturnType<typeof setTimeout> | undefined;
+  #unwatch: (() => void) | undefined;
+  #lastWall = 0;
+  #skew = 0;
+  #running = false;
+
+  constructor(
+    endpoints: readonly Endpoint[],
+    options: ClientOptions,
+    emitter: Emitter<ClientEvents>,
+    parts: Parts,
+  ) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#emitter = emitter;
+    this.#links = new Links(parts.dial, this.#linkEvents());
+    const { tab, device } = parts.areas;
+    const saved = loadPositions(tab);
+    this.#positions = new Map(saved.map(position => [position.conversation, position]));
+    this.machine = new Machine(
+      {
+        endpoints: new Endpoints(endpoints.map(resolve)),
+        device: lasting(device, 'device', () => randomUuid(parts.entropy.bytes(16))),
+        sdk: SDK,
+        backlog: options.backlog ?? 50,
+        outboxMessagesMax: options.outboxMessagesMax ?? 500,
+        outboxBytesMax: options.outboxBytesMax ?? 4 * 1024 * 1024,
+        session: loadSession(tab),
+        positions: saved,
+        clockOffset: Number(device.get('clock') ?? 0) || 0,
+      },
+      parts.entropy,
+    );
+    this.#claimed = this.#claim();
+  }
+
+  /** Milliseconds that never go back: the wall clock with its backward jumps taken out. */
+  now(): number {
+    const wall = this.#parts.wallClock();
+    if (wall < this.#lastWall) this.#skew += this.#lastWall - wall;
+    this.#lastWall = wall;
+    return wall + this.#skew;
+  }
+
+  /** Lets the machine do something, then does what it asks for. Returns what `work` returns. */
+  run<T>(work: (machine: Machine, now: number) => T): T {
+    try {
+      return work(this.machine, this.now());
+    } finally {
+      this.#drain();
+    }
+  }
+
+  /** The same for something that is answered later. */
+  call<T>(work: (machine: Machine, now: number, call: number) => void): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#lastCall += 1;
+      const call = this.#lastCall;
+      this.#calls.set(call, {
+        resolve: value => {
+          resolve(value as T);
+        },
+        reject,
+      });
+      this.run((machine, now) => {
+        work(machine, now, call);
+      });
+    });
+  }
+
+  /** Hears of every change of one's own message `id` until told to stop. */
+  follow(id: string, follower: ((event: ClientEvents['message.status']) => void) | undefined): void {
+    if (follower === undefined) this.#followers.delete(id);
+    else this.#followers.set(id, follower);
+  }
+
+  /** Connects, as soon as it is known which tab this is. */
+  async connect(): Promise<void> {
+    this.#unwatch ??= this.#watch();
+    this.#orphans ??= setInterval(() => void this.#adopt(), ORPHANS_EVERY_MS);
+    this.#claimed ??= this.#claim();
+    await this.#claimed;
+    await this.call<undefined>((machine, now, call) => {
+      machine.connection.connect(now, call);
+    });
+  }
+
+  /** Ends the session; resolves when what had to be said has had a moment to leave. */
+  async close(): Promise<void> {
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+    clearInterval(this.#orphans);
+    this.#orphans = undefined;
+    this.run(machine => {
+      machine.close();
+    });
+    this.#writePositions();
+    await this.#links.settled();
+    this.#claimed = undefined;
+    this.#parts.holdings.release();
+  }
+
+  /** A value of this installation under this user. */
+  get deviceArea(): Area {
+    return this.#parts.areas.device;
+  }
+
+  randomId(): string {
+    return randomUuid(this.#parts.entropy.bytes(16));
+  }
+
+  #drain(): void {
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      for (let effect = this.machine.poll(); effect !== undefined; effect = this.machine.poll()) {
+        this.#perform(effect);
+      }
+    } finally {
+      this.#running = false;
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    const now = this.now();
+    const deadline = this.machine.deadline(now);
+    if (deadline === undefined) return;
+    this.#timer = setTimeout(
+      () => {
+        this.run((machine, at) => {
+          machine.tick(at);
+        });
+      },
+      Math.min(Math.max(0, deadline - now), TIMER_MAX_MS),
+    );
+  }
+
+  #perform(effect: Effect): void {
+    const { store, areas: places } = this.#parts;
+    switch (effect.type) {
+      case 'dial':
+        void this.#links.dial(effect);
+        break;
+      case 'hangUp':
+        this.#links.hangUp(effect.link, effect.code, effect.reason);
+        break;
+      case 'openLane':
+        this.#links.carrier(effect.link)?.openLane(effect.lane, effect.bulk, effect.streamsMax);
+        break;
+      case 'finishLane':
+        this.#links.carrier(effect.link)?.finishLane(effect.lane);
+        break;
+      case 'frame':
+        this.#links.carrier(effect.link)?.send(effect.lane, effect.inner);
+        break;
+      case 'signal':
+        this.#links.carrier(effect.link)?.signal(effect.inner);
+        break;
+      case 'getToken':
+        void this.#getToken(effect.reason);
+        break;
+      case 'saveSession':
+        saveSession(places.tab, effect.session);
+        places.device.set('clock', String(this.machine.connection.clock.offset));
+        break;
+      case 'savePosition':
+        this.#positions.delete(effect.position.conversation);
+        this.#positions.set(effect.position.conversation, effect.position);
+        this.#positionsTimer ??= setTimeout(() => {
+          this.#writePositions();
+        }, POSITIONS_EVERY_MS);
+        break;
+      case 'storeMessage':
+        store.put({ tab: this.#tab, entry: effect.entry });
+        break;
+      case 'dropMessage':
+        store.remove(effect.id);
+        break;
+      case 'emit':
+        if (effect.event.name === 'message.status') {
+          this.#followers.get(effect.event.data.id)?.(effect.event.data);
+        }
+        this.#emitter.emit(effect.event.name, effect.event.data);
+        if (effect.event.name === 'state' && effect.event.data.current === 'connected') void this.#adopt();
+        break;
+      case 'settle':
+        this.#calls.get(effect.call)?.resolve(effect.value);
+        this.#calls.delete(effect.call);
+        break;
+      case 'refuse':
+        this.#calls.get(effect.call)?.reject(effect.error);
+        this.#calls.delete(effect.call);
+        break;
+    }
+  }
+
+  #linkEvents(): LinkEvents {
+    return {
+      up: (link, carrier) => {
+        this.run(machine => {
+          machine.connection.linkUp(link, carrier);
+        });
+      },
+      down: (link, code, reason) => {
+        this.run((machine, now) => {
+          machine.connection.linkDown(now, link, code, reason);
+        });
+      },
+      frame: (link, lane, frame) => {
+        this.run((machine, now) => {
+          machine.frame(now, link, lane, frame);
+        });
+      },
+      laneDown: (link, lane) => {
+        this.run((machine, now) => {
+          machine.laneDown(now, link, lane);
+        });
+      },
+    };
+  }
+
+  async #getToken(reason: Extract<Effect, { type: 'getToken' }>['reason']): Promise<void> {
+    try {
+      const token = await this.#options.getToken({ reason });
+      this.run(machine => {
+        machine.connection.token(token);
+      });
+    } catch (error) {
+      const terminal = error instanceof Error && error.name === 'UnauthorizedError';
+      const message = error instanceof Error ? error.message : 'getToken failed';
+      this.run((machine, now) => {
+        machine.connection.tokenFailed(now, message, terminal);
+      });
+    }
+  }
+
+  /** Finds out which tab this is, and takes its own messages up again. */
+  async #claim(): Promise<void> {
+    const { areas: places, holdings, entropy } = this.#parts;
+    const before = places.tab.get('tab');
+    const fresh = (): string => randomUuid(entropy.bytes(16));
+    this.#tab = before ?? fresh();
+    if (!(await holdings.claim(tabLock(this.#tab)))) {
+      this.#tab = fresh();
+      await holdings.claim(tabLock(this.#tab));
+      this.run(machine => {
+        machine.connection.disown();
+      });
+    }
+    places.tab.set('tab', this.#tab);
+    await this.#adopt();
+    void holdings.lead('outbox').then(() => this.#adopt(true));
+  }
+
+  #leads = false;
+
+  /** Takes up messages of this tab and, when leading, those whose tab is gone. */
+  async #adopt(leads = this.#leads): Promise<void> {
+    this.#leads = leads;
+    const { store, holdings } = this.#parts;
+    const records = await store.all();
+    if (records.length === 0) return;
+    const held = await holdings.held();
+    const orphaned = (tab: string): boolean => held === undefined || (leads && !held.has(tabLock(tab)));
+    const mine = records.filter(({ tab }) => tab === this.#tab || orphaned(tab));
+    for (const { tab, entry } of mine) if (tab !== this.#tab) store.put({ tab: this.#tab, entry });
+    this.run((machine, now) => {
+      machine.conversations.restore(
+        now,
+        mine.map(({ entry }) => entry),
+      );
+    });
+  }
+
+  #watch(): () => void {
+    return watchPage({
+      moved: () => {
+        this.run((machine, now) => {
+          machine.connection.wake(now, true);
+        });
+      },
+      hidden: hidden => {
+        this.run((machine, now) => {
+          machine.connection.hidden(now, hidden);
+        });
+      },
+      idle: idle => {
+        this.run((machine, now) => {
+          machine.idle(now, idle);
+        });
+      },
+      leaving: () => {
+        this.#writePositions();
+        this.#links.dropAll();
+      },
+      back: () => {
+        this.run((machine, now) => {
+          machine.connection.wake(now, false);
+        });
+      },
+    });
+  }
+
+  #writePositions(): void {
+    clearTimeout(this.#positionsTimer);
+    this.#positionsTimer = undefined;
+    savePositions(this.#parts.areas.tab, [...this.#positions.values()]);
+  }
+}
+
+function tabLock(tab: string): string {
+  return `tab:${tab}`;
+}
+
+/** The value under `key`, made if there is none. */
+function lasting(area: Area, key: string, make: () => string): string {
+  const value = area.get(key) ?? make();
+  area.set(key, value);
+  return value;
+}

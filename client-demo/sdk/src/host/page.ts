@@ -1,0 +1,91 @@
+/**
+ * What a page tells about itself: network, visibility, the user's hands, its end. Outside a page (Node, workers) there is nothing
+ * to tell.
+ */
+
+/** Without a touch of keyboard, pointer or screen for this long the user counts as idle, milliseconds. */
+const IDLE_AFTER_MS = 300_000;
+/** Moves of a pointer are looked at no more often than this, milliseconds. */
+const TOUCH_EVERY_MS = 1_000;
+const TOUCHES = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart'] as const;
+
+/** What follows from what the page tells. */
+export interface PageEvents {
+  /** The network is back or another one. */
+  readonly moved: () => void;
+  readonly hidden: (hidden: boolean) => void;
+  readonly idle: (idle: boolean) => void;
+  /** The page goes away, perhaps to come back. */
+  readonly leaving: () => void;
+  /** It came back from the browser's cache of pages. */
+  readonly back: () => void;
+}
+
+/** Listens until the returned function is called. */
+export function watchPage(events: PageEvents): () => void {
+  if (typeof document === 'undefined' || typeof window === 'undefined') return () => undefined;
+  const stop = new AbortController();
+  const options = { signal: stop.signal, passive: true } as const;
+  const hands = watchHands(events, options);
+  const hidden = (): void => {
+    const away = document.visibilityState === 'hidden';
+    events.hidden(away);
+    hands.away(away);
+  };
+  window.addEventListener('online', events.moved, options);
+  networkInformation()?.addEventListener('change', events.moved, options);
+  document.addEventListener('visibilitychange', hidden, options);
+  window.addEventListener('pagehide', events.leaving, options);
+  window.addEventListener(
+    'pageshow',
+    event => {
+      if (event.persisted) events.back();
+    },
+    options,
+  );
+  if (document.visibilityState === 'hidden') hidden();
+  return () => {
+    stop.abort();
+    hands.stop();
+  };
+}
+
+/** Tells when the user goes idle and when they are back. */
+function watchHands(
+  events: PageEvents,
+  options: AddEventListenerOptions,
+): { away: (away: boolean) => void; stop: () => void } {
+  let [idle, timer]: [boolean, ReturnType<typeof setTimeout> | undefined] = [false, undefined];
+  const set = (next: boolean): void => {
+    if (next === idle) return;
+    idle = next;
+    events.idle(next);
+  };
+  let touchedAt = -Infinity;
+  const touched = (): void => {
+    const now = performance.now();
+    if (!idle && now - touchedAt < TOUCH_EVERY_MS) return;
+    touchedAt = now;
+    clearTimeout(timer);
+    timer = setTimeout(set, IDLE_AFTER_MS, true);
+    set(false);
+  };
+  for (const name of TOUCHES) window.addEventListener(name, touched, options);
+  touched();
+  return {
+    away: away => {
+      if (away) set(true);
+      else touched();
+    },
+    stop: () => {
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Chromium's Network Information, where it is. */
+function networkInformation(): EventTarget | undefined {
+  return 'connection' in navigator && navigator.connection instanceof EventTarget
+    ? navigator.connection
+    : undefined;
+}
