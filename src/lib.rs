@@ -4,5 +4,6 @@
 pub mod admin;
 #[cfg(feature = "server")]
 pub mod config;
+pub mod core;
 #[cfg(feature = "server")]
 pub mod store;

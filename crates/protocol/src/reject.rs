@@ -46,6 +46,7 @@ codes! {
     1131 LIMIT_REACHED false "A limit on number is reached."
     1140 NOT_DURABLE_NOW true "The second node is away; ask for less or wait."
     1141 READ_ONLY true "The server cannot store anything now."
+    1142 UNAVAILABLE true "The server cannot read this now; try again."
     2000 UNSUBSCRIBED false "The client asked for it, or an operator did."
     2001 ACCESS_REVOKED false "The user is no longer a member."
     2500 INSUFFICIENT_STATE true "The server lost track of the subscription."

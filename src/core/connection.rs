@@ -1,0 +1,61 @@
+//! What the core knows of a live connection, and of the session above it.
+
+use super::{
+    decide::Actor,
+    input::{ConnectionId, Lane},
+    record::{ConversationKey, UserKey},
+};
+use duet_protocol::SessionId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A connection that said hello.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its session.
+    pub session: SessionId,
+    /// Whose it is.
+    pub actor: Actor,
+    /// When its token ends, Unix milliseconds; 0 for never.
+    pub expires_ms: u64,
+    /// Its lanes other than the control stream, by use.
+    pub lanes: BTreeMap<Lane, LaneUse>,
+    /// Whether it wants the inbox.
+    pub inbox: bool,
+    /// Whose presence it watches.
+    pub watched: BTreeSet<UserKey>,
+    /// Version of the last signal.
+    pub signal_version: u64,
+    /// Reads under way for history.
+    pub history_reads: u32,
+}
+
+/// What a lane is for; its first frame says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneUse {
+    /// A subscription.
+    Conversation(ConversationKey),
+    /// Pages of history.
+    Bulk,
+}
+
+/// Where a session is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// On this connection.
+    Here(ConnectionId),
+    /// Nowhere since then, Unix milliseconds.
+    Gone(u64),
+}
+
+/// A deadline of the core.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// A user who dropped counts as offline.
+    Grace(UserKey),
+    /// A session without a connection ends.
+    Session(SessionId),
+    /// A connection whose token ended long ago closes.
+    Token(ConnectionId),
+    /// What changed is checkpointed.
+    Checkpoint,
+}

@@ -1,0 +1,125 @@
+//! A conversation as the fold knows it: head, stage, members and their watermarks. Its events lie in the store.
+
+use super::record::NewMember;
+use duet_protocol::{
+    DisplayName, UserId,
+    codec::{Decode, Encode},
+    delivery::{ConversationKind, Status},
+    hello::Role,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A live conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conversation {
+    /// What is stored in one row.
+    pub head: Head,
+    /// The members; a row each.
+    pub members: BTreeMap<UserId, Member>,
+}
+
+/// The part of a conversation that changes with every event.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Head {
+    /// Its rules.
+    pub kind: ConversationKind,
+    /// Its stage; always `Active` unless it is a support conversation.
+    pub status: Status,
+    /// What it is about.
+    pub subject: Option<DisplayName>,
+    /// Who began it.
+    pub creator: UserId,
+    /// The responsible agent.
+    pub assignee: Option<UserId>,
+    /// Position of the last event.
+    pub seq: u64,
+    /// When the last event was appended, Unix milliseconds.
+    pub active_at_ms: u64,
+    /// Log index of the last record that changed anything here.
+    pub index: u64,
+    /// Positions of the latest events that are no messages, ascending; for counting messages.
+    pub silent: VecDeque<u64>,
+}
+
+/// A member and how far they are.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Member {
+    /// What others see as their name.
+    pub name: DisplayName,
+    /// Their role.
+    pub role: Role,
+    /// Holds every event up to here.
+    pub received: u64,
+    /// Has seen every event up to here.
+    pub read: u64,
+}
+
+impl Conversation {
+    /// A conversation before its first event.
+    #[must_use]
+    pub fn new(kind: ConversationKind, subject: Option<DisplayName>, creator: UserId) -> Self {
+        let status = if kind == ConversationKind::Support { Status::Queued } else { Status::Active };
+        let head = Head {
+            kind,
+            status,
+            subject,
+            creator,
+            assignee: None,
+            seq: 0,
+            active_at_ms: 0,
+            index: 0,
+            silent: VecDeque::new(),
+        };
+        Self { head, members: BTreeMap::new() }
+    }
+
+    /// Takes in a member. History before this moment counts as read.
+    pub fn join(&mut self, member: &NewMember) {
+        let read = self.head.seq;
+        self.members.insert(
+            member.user.clone(),
+            Member { name: member.name.clone(), role: member.role, received: read, read },
+        );
+    }
+
+    /// Counts one event that is no message.
+    pub fn count_silent(&mut self, at_ms: u64) {
+        self.head.seq += 1;
+        self.head.active_at_ms = at_ms;
+        self.head.silent.push_back(self.head.seq);
+        if self.head.silent.len() > SILENT_MAX {
+            self.head.silent.pop_front();
+        }
+    }
+
+    /// Counts one message; its author has read it.
+    pub fn count_message(&mut self, at_ms: u64, author: &UserId) {
+        self.head.seq += 1;
+        self.head.active_at_ms = at_ms;
+        if let Some(member) = self.members.get_mut(author) {
+            member.received = self.head.seq;
+            member.read = self.head.seq;
+        }
+    }
+
+    /// Messages after `read`. Exact unless more than [`SILENT_MAX`] silent events lie behind `read`.
+    #[must_use]
+    pub fn messages_after(&self, read: u64) -> u32 {
+        let silent = self.head.silent.iter().filter(|seq| **seq > read).count() as u64;
+        u32::try_from(self.head.seq.saturating_sub(read).saturating_sub(silent)).unwrap_or(u32::MAX)
+    }
+
+    /// Moves a member's watermarks forward, never back. `false` when nothing moved.
+    pub fn advance(&mut self, user: &UserId, received: u64, read: u64) -> bool {
+        let head = self.head.seq;
+        let Some(member) = self.members.get_mut(user) else { return false };
+        let read = read.min(head).max(member.read);
+        let received = received.min(head).max(member.received).max(read);
+        let moved = (received, read) != (member.received, member.read);
+        (member.received, member.read) = (received, read);
+        moved
+    }
+}
+
+/// How many positions of silent events a conversation remembers.
+pub const SILENT_MAX: usize = 64;

@@ -1,0 +1,281 @@
+//! The core: every rule of Duet and no I/O. No clock, no random numbers, no sockets, no tasks, no hash maps.
+//!
+//! One door: [`Core::handle`] takes a fact, [`Core::poll_effect`] gives orders, [`Core::next_deadline`] says when time
+//! itself becomes a fact. Same inputs, same outputs, on any machine: that is what the simulator stands on.
+//!
+//! ```text
+//!  Command ─► decide ─► Record ─► apply ─► Append ────► (disk) ────► Persisted ─► commit ─► release
+//!               │                   │                                                        │
+//!               └► Reject           └► held: replies and deliveries that depend on the entry ┘
+//! ```
+//!
+//! Nothing that depends on an entry leaves before the entry is committed: whatever is computed right after `apply` is
+//! held under that entry's index. With one node, committed means persisted here; a pair will only change what
+//! [`Core::advance_commit`] waits for.
+
+mod catch_up;
+mod commands;
+mod config;
+mod connection;
+mod conversation;
+mod decide;
+mod dedup;
+mod effect;
+mod hub;
+mod inbox;
+mod input;
+mod mutant;
+mod presence;
+mod record;
+mod reject;
+mod release;
+mod rows;
+mod sessions;
+mod signals;
+mod state;
+
+pub use config::CoreConfig;
+pub use conversation::{Conversation, Head, Member};
+pub use effect::{Append, Effect, EventRow, Row, Target};
+pub use input::{ConnectionId, Identity, Input, Lane, ReadFailed, ReadId};
+pub use mutant::Mutant;
+pub use record::{ConversationKey, Entry, NewMember, Record, TenantId, UserKey};
+pub use rows::BadRow;
+pub use state::{DedupBounds, Session, State, Tip, User};
+
+use catch_up::Reading;
+use connection::{Connection, Timer, Whereabouts};
+use duet_protocol::{CodecError, Delivery, Frame, SessionId, TenantName};
+use hub::Hub;
+use presence::Board;
+use release::Held;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// The rules of one node.
+#[derive(Debug)]
+pub struct Core {
+    config: CoreConfig,
+    /// Of the first process that began this reign.
+    epoch: u64,
+    state: State,
+    /// Entries up to here are as safe as the policy wants.
+    commit: u64,
+    /// What waits for the commit of an entry: bounded by `in_flight_max` entries.
+    held: BTreeMap<(u64, u64), Held>,
+    held_serial: u64,
+    effects: VecDeque<Effect>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    sessions: BTreeMap<SessionId, Whereabouts>,
+    hub: Hub,
+    board: Board,
+    staff_inboxes: BTreeMap<TenantId, BTreeSet<ConnectionId>>,
+    reads: BTreeMap<ReadId, Reading>,
+    next_read: u64,
+    timers: BTreeSet<(u64, Timer)>,
+    checkpoint_index: u64,
+    read_only: bool,
+    typing_version: u64,
+}
+
+/// Why a log cannot be replayed: it is damaged or not the one that belongs to the checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadLog {
+    /// An entry does not decode.
+    #[error("log entry after {after} is damaged: {error}")]
+    Damaged {
+        /// The last good index.
+        after: u64,
+        /// What the decoder says.
+        error: CodecError,
+    },
+    /// An entry does not follow from the one before.
+    #[error("log entry {index} does not follow the one before it")]
+    Broken {
+        /// The entry.
+        index: u64,
+    },
+}
+
+impl Core {
+    /// A core that goes on where rows and log end. Everything given here is durable, hence committed.
+    ///
+    /// # Errors
+    /// [`BadLog`]: the node must not serve.
+    pub fn restore(
+        config: CoreConfig,
+        mut state: State,
+        tail: impl IntoIterator<Item = bytes::Bytes>,
+    ) -> Result<Self, BadLog> {
+        let checkpoint_index = state.tip.index;
+        for bytes in tail {
+            let after = state.tip.index;
+            let entry = Entry::decode(&bytes).map_err(|error| BadLog::Damaged { after, error })?;
+            let follows = entry.index == after + 1
+                && entry.chain_before == state.tip.chain
+                && entry.epoch >= state.tip.epoch
+                && entry.at_ms >= state.tip.at_ms;
+            if !follows {
+                return Err(BadLog::Broken { index: entry.index });
+            }
+            state.apply(&entry, &bytes, config.dedup_bounds());
+        }
+        let commit = state.tip.index;
+        Ok(Self {
+            epoch: state.tip.epoch,
+            config,
+            state,
+            commit,
+            held: BTreeMap::new(),
+            held_serial: 0,
+            effects: VecDeque::new(),
+            connections: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            hub: Hub::default(),
+            board: Board::default(),
+            staff_inboxes: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            next_read: 0,
+            timers: BTreeSet::new(),
+            checkpoint_index,
+            read_only: false,
+            typing_version: 0,
+        })
+    }
+
+    /// Begins a reign: a new epoch, the tenants that the configuration names, and everyone who had a session is expected back.
+    pub fn start(&mut self, now_ms: u64, tenants: &[TenantName]) {
+        if !self.has_mutant(Mutant::EpochKept) {
+            self.epoch = self.state.tip.epoch + 1;
+        }
+        self.append(now_ms, Record::EpochBegan);
+        for name in tenants {
+            if self.state.tenant_id(name).is_none() {
+                let last = self.state.tenants.keys().next_back().map_or(0, |id| id.0);
+                let record = Record::TenantRegistered { tenant: TenantId(last + 1), name: name.clone() };
+                self.append(now_ms, record);
+            }
+        }
+        self.expect_sessions(now_ms);
+    }
+
+    /// Takes in a fact. `now_ms` is Unix milliseconds; a clock that goes back is held at the log's time.
+    pub fn handle(&mut self, now_ms: u64, input: Input) {
+        let now_ms = now_ms.max(self.state.tip.at_ms);
+        self.run_timers(now_ms);
+        match input {
+            Input::Hello { connection, identity, hello, entropy } => {
+                self.hello(now_ms, connection, identity, &hello, &entropy);
+            }
+            Input::Reauthenticated { connection, request, identity } => {
+                self.reauthenticated(now_ms, connection, request, &identity);
+            }
+            Input::Command { connection, lane, command } => self.command(now_ms, connection, lane, command),
+            Input::LaneClosed { connection, lane } => self.lane_closed(connection, lane),
+            Input::Disconnected { connection } => self.disconnected(now_ms, connection, true),
+            Input::Overflowed { target, seq } => self.overflowed(target, seq),
+            Input::Writable { connection } => self.writable(connection),
+            Input::Persisted { upto } => self.advance_commit(upto),
+            Input::EventsRead { read, result } => self.events_read(read, result),
+            Input::ReadOnly(read_only) => self.read_only = read_only,
+            Input::Tick => {}
+        }
+    }
+
+    /// The next order, in the order in which they must be carried out.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to send [`Input::Tick`], Unix milliseconds.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.timers.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    /// Whether so much is on its way to the disk that commands should wait.
+    #[must_use]
+    pub fn is_saturated(&self) -> bool {
+        self.state.tip.index - self.commit >= self.config.in_flight_max
+    }
+
+    /// The fold, for checks and figures. Entries beyond [`Core::commit_index`] are in it as well.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Entries up to here are as safe as the policy wants.
+    #[must_use]
+    pub fn commit_index(&self) -> u64 {
+        self.commit
+    }
+
+    /// How many connections said hello.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Appends a record, applies it at once, and holds its events until it is committed.
+    fn append(&mut self, now_ms: u64, record: Record) -> u64 {
+        let Tip { index, at_ms, chain, .. } = self.state.tip;
+        let at_ms = now_ms.max(at_ms);
+        let entry = Entry { epoch: self.epoch, index: index + 1, at_ms, chain_before: chain, record };
+        let bytes = entry.encode();
+        self.state.apply(&entry, &bytes, self.config.dedup_bounds());
+        let mut events = Vec::new();
+        for (key, event) in entry.record.events(at_ms) {
+            let seq = event.seq;
+            let frame = Delivery::Event(event).encode();
+            let row = Frame::split(&frame).1.slice(1..);
+            events.push(EventRow { conversation: key, seq, bytes: row });
+            self.hold(entry.index, Held::Event { key, seq, frame });
+        }
+        let Entry { epoch, index, .. } = entry;
+        self.effects.push_back(Effect::Append(Append { index, epoch, bytes, events }));
+        if self.has_mutant(Mutant::ReleaseBeforeDurable) {
+            self.advance_commit(index);
+        }
+        self.plan_checkpoint(at_ms);
+        index
+    }
+
+    fn plan_checkpoint(&mut self, now_ms: u64) {
+        let behind = self.state.tip.index - self.checkpoint_index;
+        if behind >= self.config.checkpoint_every {
+            self.take_checkpoint();
+        } else if behind == 1 {
+            self.timers.insert((now_ms + self.config.checkpoint_after_ms, Timer::Checkpoint));
+        }
+    }
+
+    fn take_checkpoint(&mut self) {
+        let index = self.state.tip.index;
+        if index > self.checkpoint_index {
+            self.checkpoint_index = index;
+            let mut rows = self.state.take_dirty_rows();
+            if self.has_mutant(Mutant::CheckpointWithoutDedup) {
+                rows.retain(|(key, _)| key.first() != Some(&rows::DEDUP));
+            }
+            self.hold(index, Held::Checkpoint { index, rows });
+        }
+    }
+
+    fn run_timers(&mut self, now_ms: u64) {
+        while let Some((at_ms, _)) = self.timers.first()
+            && *at_ms <= now_ms
+        {
+            let Some((_, timer)) = self.timers.pop_first() else { break };
+            match timer {
+                Timer::Grace(key) => self.grace_ended(now_ms, &key),
+                Timer::Session(session) => self.session_expired(now_ms, session),
+                Timer::Token(connection) => self.token_expired(now_ms, connection),
+                Timer::Checkpoint => self.take_checkpoint(),
+            }
+        }
+    }
+
+    fn has_mutant(&self, mutant: Mutant) -> bool {
+        cfg!(feature = "mutants") && self.config.mutant == Some(mutant)
+    }
+}

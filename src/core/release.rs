@@ -1,0 +1,163 @@
+//! Commit and release: what was held for an entry goes out once the entry is committed, in the order of the log.
+
+use super::{
+    Core,
+    effect::{Effect, Row},
+    hub::Mode,
+    input::{ConnectionId, Lane, ReadId},
+    record::{ConversationKey, UserKey},
+};
+use bytes::Bytes;
+use duet_protocol::{Code, Delivery, UserId, delivery::Availability, delivery::Unsubscribed};
+
+/// Something that depends on an entry.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// A frame for one lane.
+    Send { connection: ConnectionId, lane: Lane, frame: Bytes },
+    /// An event for who listens then.
+    Event { key: ConversationKey, seq: u64, frame: Bytes },
+    /// A frame about a conversation that is no event: watermarks.
+    Notice { key: ConversationKey, frame: Bytes },
+    /// A subscription may begin; events up to `head` are committed.
+    Opened { key: ConversationKey, connection: ConnectionId, lane: Lane, head: u64, frame: Bytes },
+    /// A read of history may begin.
+    Read { read: ReadId, effect: Effect },
+    /// A user is no longer a member.
+    Revoked { key: ConversationKey, user: UserId },
+    /// A user chose an availability.
+    Availability { key: UserKey, availability: Availability },
+    /// Rows for the store.
+    Checkpoint { index: u64, rows: Vec<Row> },
+}
+
+impl Core {
+    /// Holds something until the entry at `index` is committed; at once if it is.
+    pub(super) fn hold(&mut self, index: u64, held: Held) {
+        if index <= self.commit {
+            self.release(held);
+        } else {
+            self.held_serial += 1;
+            self.held.insert((index, self.held_serial), held);
+        }
+    }
+
+    /// Holds the answer to a command.
+    pub(super) fn hold_answer(
+        &mut self,
+        index: u64,
+        connection: ConnectionId,
+        lane: Lane,
+        answer: &Delivery,
+    ) {
+        self.hold(index, Held::Send { connection, lane, frame: answer.encode() });
+    }
+
+    /// Sends a frame that depends on no entry.
+    pub(super) fn send(&mut self, connection: ConnectionId, lane: Lane, delivery: &Delivery) {
+        self.effects.push_back(Effect::Send { connection, lane, frame: delivery.encode() });
+    }
+
+    /// Entries up to `upto` are on this node's disk: with one node, they are committed.
+    pub(super) fn advance_commit(&mut self, upto: u64) {
+        assert!(upto <= self.state.tip.index, "the store persisted what was never appended");
+        self.commit = self.commit.max(upto);
+        while let Some(first) = self.held.first_entry()
+            && first.key().0 <= self.commit
+        {
+            let held = first.remove();
+            self.release(held);
+        }
+    }
+
+    fn release(&mut self, held: Held) {
+        match held {
+            Held::Send { connection, lane, frame } => {
+                if self.connections.contains_key(&connection) {
+                    self.effects.push_back(Effect::Send { connection, lane, frame });
+                }
+            }
+            Held::Event { key, seq, frame } => {
+                let targets = self.hub.release(key, seq);
+                if !targets.is_empty() {
+                    self.effects.push_back(Effect::Deliver { seq, frame, targets });
+                }
+            }
+            Held::Notice { key, frame } => self.notify(key, frame),
+            Held::Opened { key, connection, lane, head, frame } => {
+                self.opened(key, connection, lane, head, frame);
+            }
+            Held::Read { read, effect } => {
+                if self.reads.contains_key(&read) {
+                    self.effects.push_back(effect);
+                }
+            }
+            Held::Revoked { key, user } => self.revoke(key, &user),
+            Held::Availability { key, availability } => {
+                self.board.set_availability(&key, availability);
+                self.announce(&key);
+            }
+            Held::Checkpoint { index, rows } => {
+                self.effects.push_back(Effect::Checkpoint { index, rows });
+            }
+        }
+    }
+
+    /// Sends a frame to who listens live; who finds no room gets the whole picture when it catches up.
+    pub(super) fn notify(&mut self, key: ConversationKey, frame: Bytes) {
+        let (seq, targets) = self.hub.live(key);
+        if !targets.is_empty() {
+            self.effects.push_back(Effect::Deliver { seq, frame, targets });
+        }
+    }
+
+    fn opened(
+        &mut self,
+        key: ConversationKey,
+        connection: ConnectionId,
+        lane: Lane,
+        head: u64,
+        frame: Bytes,
+    ) {
+        let Some(room) = self.hub.room_mut(key) else { return };
+        room.released = room.released.max(head);
+        let Some(listener) = room.listeners.get_mut(&(connection, lane)) else { return };
+        if listener.mode == Mode::Opening {
+            self.effects.push_back(Effect::Send { connection, lane, frame });
+            self.catch_up(key, connection, lane);
+        }
+    }
+
+    fn revoke(&mut self, key: ConversationKey, user: &UserId) {
+        let Some(room) = self.hub.room(key) else { return };
+        let may_stay = |connection: &ConnectionId| {
+            self.connections.get(connection).is_some_and(|c| self.decider(c).visible(key).is_ok())
+        };
+        let gone: Vec<_> = room
+            .listeners
+            .iter()
+            .filter(|((connection, _), listener)| listener.user == *user && !may_stay(connection))
+            .map(|(place, _)| *place)
+            .collect();
+        for (connection, lane) in gone {
+            self.unsubscribe(key, connection, lane, Code::ACCESS_REVOKED);
+        }
+    }
+
+    /// Ends a subscription and says why.
+    pub(super) fn unsubscribe(
+        &mut self,
+        key: ConversationKey,
+        connection: ConnectionId,
+        lane: Lane,
+        code: Code,
+    ) {
+        self.hub.leave(key, connection, lane);
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.lanes.remove(&lane);
+        }
+        let ended = Unsubscribed { code, reason: code.sentence().into() };
+        self.send(connection, lane, &Delivery::Unsubscribed(ended));
+        self.effects.push_back(Effect::CloseLane { connection, lane });
+    }
+}

@@ -1,0 +1,206 @@
+//! The checkpoint: the fold as rows, keyed so that a change writes only the rows that it touched.
+//!
+//! Keys are big-endian and begin with a kind byte; values use the protocol's codec. `docs/storage.md` lists them.
+
+use super::{
+    conversation::{Conversation, Head, Member},
+    dedup::Accepted,
+    effect::Row,
+    record::{ConversationKey, TenantId, UserKey},
+    state::{Session, State, Tip, User},
+};
+use duet_protocol::{
+    ConversationId, SessionId, TenantName, UserId,
+    codec::{self, CodecError, Decode, Encode},
+};
+use std::collections::BTreeMap;
+
+/// Names one row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowKey {
+    /// [`Meta`].
+    Meta,
+    /// A tenant's name.
+    Tenant(TenantId),
+    /// A [`User`].
+    User(UserKey),
+    /// A [`Session`].
+    Session(SessionId),
+    /// A [`Head`].
+    Conversation(ConversationKey),
+    /// A [`Member`].
+    Member(ConversationKey, UserId),
+    /// An [`Accepted`].
+    Dedup(u64),
+}
+
+/// A row that cannot be read: the checkpoint is damaged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRow {
+    /// The key is none of ours.
+    #[error("a state row has an unknown key of kind {0:#04x}")]
+    Key(u8),
+    /// The value does not decode.
+    #[error("a state row of kind {0:#04x} is damaged: {1}")]
+    Value(u8, CodecError),
+    /// A member of a conversation that has no row.
+    #[error("a member row belongs to no conversation")]
+    Orphan,
+}
+
+/// What belongs to the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Encode, Decode)]
+struct Meta {
+    tip: Tip,
+    dedup_next: u64,
+    dedup_floor_ms: u64,
+}
+
+impl RowKey {
+    /// The bytes of the key.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Meta => vec![META],
+            Self::Tenant(id) => join(TENANT, &[&id.0.to_be_bytes()]),
+            Self::User(key) => join(USER, &[&key.tenant.0.to_be_bytes(), key.user.as_str().as_bytes()]),
+            Self::Session(id) => join(SESSION, &[&id.0]),
+            Self::Conversation(key) => {
+                join(CONVERSATION, &[&key.tenant.0.to_be_bytes(), &key.conversation.0])
+            }
+            Self::Member(key, user) => {
+                let (tenant, user) = (key.tenant.0.to_be_bytes(), user.as_str().as_bytes());
+                join(MEMBER, &[&tenant, &key.conversation.0, user])
+            }
+            Self::Dedup(place) => join(DEDUP, &[&place.to_be_bytes()]),
+        }
+    }
+}
+
+impl State {
+    /// The rows that changed since the last call, as of now.
+    pub fn take_dirty_rows(&mut self) -> Vec<Row> {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.insert(RowKey::Meta);
+        dirty.into_iter().map(|key| (key.encode(), self.row_value(&key))).collect()
+    }
+
+    /// Builds the fold from stored rows, in any order.
+    ///
+    /// # Errors
+    /// [`BadRow`] when one cannot be read; nothing can be trusted then.
+    pub fn from_rows(rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Self, BadRow> {
+        let mut state = Self::default();
+        let (mut heads, mut members) = (BTreeMap::new(), Vec::new());
+        for (key, value) in rows {
+            let kind = key.first().copied().unwrap_or(0);
+            match (kind, key.get(1..).unwrap_or_default()) {
+                (META, []) => {
+                    let meta: Meta = read(kind, &value)?;
+                    state.tip = meta.tip;
+                    state.dedup.restore_marks(meta.dedup_next, meta.dedup_floor_ms);
+                }
+                (TENANT, rest) => {
+                    let name: TenantName = read(kind, &value)?;
+                    state.tenants.insert(TenantId(u32::from_be_bytes(array(kind, rest)?)), name);
+                }
+                (USER, rest) => {
+                    let user: User = read(kind, &value)?;
+                    state.users.insert(user_key(kind, rest)?, user);
+                }
+                (SESSION, rest) => {
+                    let session: Session = read(kind, &value)?;
+                    state.put_session(SessionId(array(kind, rest)?), session);
+                }
+                (CONVERSATION, rest) => {
+                    let (key, []) = conversation_key(kind, rest)? else { return Err(BadRow::Key(kind)) };
+                    heads.insert(key, read::<Head>(kind, &value)?);
+                }
+                (MEMBER, rest) => {
+                    let (key, user) = conversation_key(kind, rest)?;
+                    members.push((key, user_id(kind, user)?, read::<Member>(kind, &value)?));
+                }
+                (DEDUP, rest) => {
+                    let place = u64::from_be_bytes(array(kind, rest)?);
+                    state.dedup.restore(place, read::<Accepted>(kind, &value)?);
+                }
+                _ => return Err(BadRow::Key(kind)),
+            }
+        }
+        state.assemble(heads, members)
+    }
+
+    fn assemble(
+        mut self,
+        heads: BTreeMap<ConversationKey, Head>,
+        members: Vec<(ConversationKey, UserId, Member)>,
+    ) -> Result<Self, BadRow> {
+        let whole = |(key, head)| (key, Conversation { head, members: BTreeMap::new() });
+        let mut conversations: BTreeMap<_, _> = heads.into_iter().map(whole).collect();
+        for (key, user, member) in members {
+            conversations.get_mut(&key).ok_or(BadRow::Orphan)?.members.insert(user, member);
+        }
+        for (key, conversation) in conversations {
+            self.put_conversation(key, conversation);
+            self.index_direct(key);
+        }
+        Ok(self)
+    }
+
+    fn row_value(&self, key: &RowKey) -> Option<Vec<u8>> {
+        match key {
+            RowKey::Meta => {
+                let (dedup_next, dedup_floor_ms) = self.dedup.marks();
+                Some(codec::encode(&Meta { tip: self.tip, dedup_next, dedup_floor_ms }))
+            }
+            RowKey::Tenant(id) => self.tenants.get(id).map(codec::encode),
+            RowKey::User(key) => self.users.get(key).map(codec::encode),
+            RowKey::Session(id) => self.sessions.get(id).map(codec::encode),
+            RowKey::Conversation(key) => self.conversations.get(key).map(|c| codec::encode(&c.head)),
+            RowKey::Member(key, user) => {
+                self.conversations.get(key).and_then(|c| c.members.get(user)).map(codec::encode)
+            }
+            RowKey::Dedup(place) => self.dedup.at(*place).map(codec::encode),
+        }
+    }
+}
+
+const META: u8 = 0x01;
+const TENANT: u8 = 0x02;
+const USER: u8 = 0x03;
+const SESSION: u8 = 0x04;
+const CONVERSATION: u8 = 0x05;
+const MEMBER: u8 = 0x06;
+pub(super) const DEDUP: u8 = 0x07;
+
+fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = vec![kind];
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+fn read<T: Decode<()>>(kind: u8, value: &[u8]) -> Result<T, BadRow> {
+    codec::decode(value).map_err(|error| BadRow::Value(kind, error))
+}
+
+fn array<const N: usize>(kind: u8, bytes: &[u8]) -> Result<[u8; N], BadRow> {
+    bytes.try_into().map_err(|_| BadRow::Key(kind))
+}
+
+fn user_id(kind: u8, bytes: &[u8]) -> Result<UserId, BadRow> {
+    let text = std::str::from_utf8(bytes).map_err(|_| BadRow::Key(kind))?;
+    UserId::parse(text).map_err(|_| BadRow::Key(kind))
+}
+
+fn user_key(kind: u8, bytes: &[u8]) -> Result<UserKey, BadRow> {
+    let (tenant, user) = bytes.split_at_checked(4).ok_or(BadRow::Key(kind))?;
+    let tenant = TenantId(u32::from_be_bytes(array(kind, tenant)?));
+    Ok(UserKey { tenant, user: user_id(kind, user)? })
+}
+
+fn conversation_key(kind: u8, bytes: &[u8]) -> Result<(ConversationKey, &[u8]), BadRow> {
+    let (key, rest) = bytes.split_at_checked(20).ok_or(BadRow::Key(kind))?;
+    let tenant = TenantId(u32::from_be_bytes(array(kind, &key[..4])?));
+    let conversation = ConversationId(array(kind, &key[4..])?);
+    Ok((ConversationKey { tenant, conversation }, rest))
+}

@@ -1,0 +1,327 @@
+//! Sessions and connections: hello, resume, tokens, leaving and being gone.
+
+use super::{
+    Core, Identity,
+    connection::{Connection, LaneUse, Timer, Whereabouts},
+    decide::{Actor, Decision},
+    effect::Effect,
+    input::{ConnectionId, Lane},
+    record::{Record, UserKey},
+    reject::Reject,
+    state::Session,
+};
+use duet_protocol::{
+    Code, Delivery, DisplayName, Hello, Resumed, SessionId, Subject, TenantName, VERSIONS, Welcome,
+    delivery::{Authenticated, Availability},
+    hello::capability,
+};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Core {
+    /// A connection's first frame.
+    pub(super) fn hello(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        identity: Option<Identity>,
+        hello: &Hello,
+        entropy: &[u8; 48],
+    ) {
+        let admitted = self.admit(now_ms, identity, hello, entropy);
+        let (session, actor, welcome) = match admitted {
+            Ok(admitted) => admitted,
+            Err((code, reason)) => return self.disconnect(id, code, reason),
+        };
+        let old = self.sessions.insert(session, Whereabouts::Here(id));
+        let expires_ms = welcome.token_expires_ms;
+        if expires_ms != 0 {
+            let closes_ms = expires_ms + u64::from(self.config.limits.resume_window_ms);
+            self.timers.insert((closes_ms.max(now_ms + 1), Timer::Token(id)));
+        }
+        let (availability, last_seen_ms) = self.stored_presence(&actor.key);
+        self.board.arrive(&actor.key, id, availability, last_seen_ms.max(now_ms));
+        let key = actor.key.clone();
+        let connection = Connection {
+            session,
+            actor,
+            expires_ms,
+            lanes: BTreeMap::new(),
+            inbox: false,
+            watched: BTreeSet::new(),
+            signal_version: 0,
+            history_reads: 0,
+        };
+        self.connections.insert(id, connection);
+        if let Some(Whereabouts::Here(old)) = old {
+            self.disconnect(old, Code::REPLACED, Code::REPLACED.sentence());
+            self.drop_connection(now_ms, old, true);
+        }
+        self.hold_answer(self.state.tip.index, id, Lane::CONTROL, &Delivery::Welcome(welcome));
+        self.announce(&key);
+    }
+
+    fn admit(
+        &mut self,
+        now_ms: u64,
+        identity: Option<Identity>,
+        hello: &Hello,
+        entropy: &[u8; 48],
+    ) -> Result<(SessionId, Actor, Welcome), (Code, &'static str)> {
+        let version = hello.versions.iter().copied().find(|version| VERSIONS.contains(version));
+        let version = version.ok_or((Code::UNSUPPORTED_VERSION, Code::UNSUPPORTED_VERSION.sentence()))?;
+        if hello.epoch_seen > self.epoch {
+            return Err((Code::NOT_PRIMARY, "This node's reign is over: the client has seen a later one."));
+        }
+        if let Some((session, stored)) = hello.resume.as_deref().and_then(|token| self.resumable(token)) {
+            let stored = stored.clone();
+            let same = |identity: &Identity| {
+                self.state.tenant_id(&identity.tenant) == Some(stored.key.tenant)
+                    && identity.user == stored.key.user
+            };
+            if identity.as_ref().is_some_and(|identity| !same(identity)) {
+                return Err((Code::INVALID_TOKEN, "The token and the session are of different users."));
+            }
+            let known = self.state.user(&stored.key).map(|user| (user.name.clone(), user.role));
+            let (name, role) = known.ok_or((Code::INVALID_TOKEN, "The session's user is unknown."))?;
+            let role = identity.as_ref().map_or(role, |identity| identity.role);
+            let expires_ms = identity.map_or(stored.token_expires_ms, |identity| identity.expires_ms);
+            let token = hello.resume.clone().unwrap_or_default();
+            let actor = Actor { key: stored.key, role };
+            let welcome = self.welcome(now_ms, version, hello, session, token, &actor, name, expires_ms);
+            return Ok((session, actor, Welcome { resumed: Resumed::Full, ..welcome }));
+        }
+        let identity = identity.ok_or((Code::INVALID_TOKEN, "The session is gone and there is no token."))?;
+        if self.read_only {
+            return Err((Code::OVERLOADED, Code::READ_ONLY.sentence()));
+        }
+        let (session, token, actor) = self.open_session(now_ms, &identity, hello, entropy)?;
+        let (name, expires_ms) = (identity.name, identity.expires_ms);
+        let resumed = if hello.resume.is_some() { Resumed::None } else { Resumed::New };
+        let welcome = self.welcome(now_ms, version, hello, session, token, &actor, name, expires_ms);
+        Ok((session, actor, Welcome { resumed, ..welcome }))
+    }
+
+    fn open_session(
+        &mut self,
+        now_ms: u64,
+        identity: &Identity,
+        hello: &Hello,
+        entropy: &[u8; 48],
+    ) -> Result<(SessionId, Vec<u8>, Actor), (Code, &'static str)> {
+        let tenant = self.state.tenant_id(&identity.tenant);
+        let tenant = tenant.ok_or((Code::INVALID_TOKEN, "The token's tenant is unknown here."))?;
+        let key = UserKey { tenant, user: identity.user.clone() };
+        self.make_room(now_ms, &key)?;
+        self.see_user(now_ms, &key, &identity.name, identity.role);
+        let mut session = [0; 16];
+        session.copy_from_slice(&entropy[..16]);
+        let (session, device) = (SessionId(session), hello.device.clone());
+        let secret_hash = Sha256::digest(&entropy[16..]).into();
+        let token_expires_ms = identity.expires_ms;
+        let opened =
+            Record::SessionOpened { session, key: key.clone(), device, secret_hash, token_expires_ms };
+        self.append(now_ms, opened);
+        Ok((session, entropy.to_vec(), Actor { key, role: identity.role }))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one frame, each from another place")]
+    fn welcome(
+        &self,
+        now_ms: u64,
+        version: u16,
+        hello: &Hello,
+        session: SessionId,
+        resume: Vec<u8>,
+        actor: &Actor,
+        name: DisplayName,
+        token_expires_ms: u64,
+    ) -> Welcome {
+        let tenant = self.state.tenants.get(&actor.key.tenant).cloned();
+        let Some(tenant): Option<TenantName> = tenant else { unreachable!("a session's tenant has a name") };
+        Welcome {
+            version,
+            session,
+            resume,
+            resumed: Resumed::New,
+            tenant,
+            user: actor.key.user.clone(),
+            name,
+            role: actor.role,
+            node: self.config.node.clone(),
+            epoch: self.epoch,
+            peers: self.config.peers.clone(),
+            server_time_ms: now_ms,
+            token_expires_ms,
+            capabilities: hello.capabilities & capability::DATAGRAMS,
+            limits: self.config.limits,
+        }
+    }
+
+    fn resumable(&self, token: &[u8]) -> Option<(SessionId, &Session)> {
+        let (session, secret) = token.split_at_checked(16)?;
+        let session = SessionId(session.try_into().ok()?);
+        let stored = self.state.sessions.get(&session)?;
+        // The hash is compared, not the secret: what its timing tells does not help to find a preimage.
+        (<[u8; 32]>::from(Sha256::digest(secret)) == stored.secret_hash).then_some((session, stored))
+    }
+
+    fn make_room(&mut self, now_ms: u64, key: &UserKey) -> Result<(), (Code, &'static str)> {
+        let sessions = self.state.user_sessions.get(key);
+        if sessions.map_or(0, BTreeSet::len) < self.config.user_sessions_max {
+            return Ok(());
+        }
+        let gone = |session: &SessionId| match self.sessions.get(session) {
+            Some(Whereabouts::Gone(since)) => Some((*since, *session)),
+            _ => None,
+        };
+        let oldest = sessions.into_iter().flatten().filter_map(gone).min();
+        let (_, oldest) = oldest.ok_or((Code::CONNECTION_LIMIT, Code::CONNECTION_LIMIT.sentence()))?;
+        self.end_session(now_ms, oldest);
+        Ok(())
+    }
+
+    fn see_user(&mut self, now_ms: u64, key: &UserKey, name: &DisplayName, role: duet_protocol::hello::Role) {
+        let known = self.state.user(key).is_some_and(|user| user.name == *name && user.role == role);
+        if !known {
+            self.append(now_ms, Record::UserSeen { key: key.clone(), name: name.clone(), role });
+        }
+    }
+
+    /// A verified token for an open connection.
+    pub(super) fn reauthenticated(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        request: u32,
+        identity: &Identity,
+    ) {
+        let tenant = self.state.tenant_id(&identity.tenant);
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if tenant != Some(connection.actor.key.tenant) || identity.user != connection.actor.key.user {
+            let reject = Reject::new(Code::UNAUTHENTICATED, "The token is of another user.");
+            return self.refuse(id, Lane::CONTROL, Subject::Request(request), reject);
+        }
+        connection.expires_ms = identity.expires_ms;
+        connection.actor.role = identity.role;
+        let key = connection.actor.key.clone();
+        if identity.expires_ms != 0 {
+            let closes_ms = identity.expires_ms + u64::from(self.config.limits.resume_window_ms);
+            self.timers.insert((closes_ms, Timer::Token(id)));
+        }
+        if !self.read_only {
+            self.see_user(now_ms, &key, &identity.name, identity.role);
+        }
+        let expires_ms = identity.expires_ms;
+        self.send(id, Lane::CONTROL, &Delivery::Authenticated(Authenticated { request, expires_ms }));
+    }
+
+    /// A connection's token ended long ago, unless a fresh one came meanwhile.
+    pub(super) fn token_expired(&mut self, now_ms: u64, id: ConnectionId) {
+        let window = u64::from(self.config.limits.resume_window_ms);
+        let ended = |c: &Connection| c.expires_ms != 0 && c.expires_ms + window <= now_ms;
+        if self.connections.get(&id).is_some_and(ended) {
+            self.disconnect(id, Code::INVALID_TOKEN, "The token ended and no fresh one came.");
+            self.drop_connection(now_ms, id, true);
+        }
+    }
+
+    /// The user leaves on purpose.
+    pub(super) fn goodbye(&mut self, now_ms: u64, id: ConnectionId) -> Result<(), Reject> {
+        let Some(session) = self.connections.get(&id).map(|connection| connection.session) else {
+            return Ok(());
+        };
+        self.carry_out(now_ms, Decision::Append(vec![Record::SessionEnded { session }]))?;
+        self.disconnect(id, Code::CLOSED_BY_USER, Code::CLOSED_BY_USER.sentence());
+        self.drop_connection(now_ms, id, false);
+        self.sessions.remove(&session);
+        Ok(())
+    }
+
+    /// The transport says that a connection is gone.
+    pub(super) fn disconnected(&mut self, now_ms: u64, id: ConnectionId, grace: bool) {
+        self.drop_connection(now_ms, id, grace);
+    }
+
+    fn disconnect(&mut self, connection: ConnectionId, code: Code, reason: &str) {
+        self.effects.push_back(Effect::Disconnect { connection, code, reason: reason.into() });
+    }
+
+    fn drop_connection(&mut self, now_ms: u64, id: ConnectionId, grace: bool) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        for (lane, usage) in &connection.lanes {
+            if let LaneUse::Conversation(key) = usage {
+                self.hub.leave(*key, id, *lane);
+            }
+        }
+        for user in &connection.watched {
+            self.board.unwatch(user, id);
+        }
+        self.watch_staff_inbox(connection.actor.key.tenant, id, false);
+        let (session, key) = (connection.session, connection.actor.key);
+        if self.sessions.get(&session) == Some(&Whereabouts::Here(id)) {
+            self.gone_since(now_ms, session);
+        }
+        self.board.depart(&key, id, now_ms, grace);
+        self.start_grace(now_ms, &key);
+        self.announce(&key);
+        self.board.forget_offline(&key);
+    }
+
+    fn gone_since(&mut self, now_ms: u64, session: SessionId) {
+        self.sessions.insert(session, Whereabouts::Gone(now_ms));
+        self.timers.insert((now_ms + self.config.session_ttl_ms, Timer::Session(session)));
+    }
+
+    fn start_grace(&mut self, now_ms: u64, key: &UserKey) {
+        let ends_ms = now_ms + u64::from(self.config.limits.presence_grace_ms);
+        self.timers.insert((ends_ms, Timer::Grace(key.clone())));
+    }
+
+    /// After a restart every session may come back.
+    pub(super) fn expect_sessions(&mut self, now_ms: u64) {
+        let sessions: Vec<_> = self.state.sessions.iter().map(|(id, s)| (*id, s.key.clone())).collect();
+        for (session, key) in sessions {
+            self.gone_since(now_ms, session);
+            let (availability, last_seen_ms) = self.stored_presence(&key);
+            self.board.expect(&key, availability, last_seen_ms, now_ms);
+            self.start_grace(now_ms, &key);
+        }
+    }
+
+    /// The grace of a user who dropped is over, unless they came back.
+    pub(super) fn grace_ended(&mut self, now_ms: u64, key: &UserKey) {
+        self.board.end_grace(key, now_ms, u64::from(self.config.limits.presence_grace_ms));
+        self.announce(key);
+        self.board.forget_offline(key);
+    }
+
+    /// A session was without a connection for too long, unless it came back.
+    pub(super) fn session_expired(&mut self, now_ms: u64, session: SessionId) {
+        if let Some(Whereabouts::Gone(since)) = self.sessions.get(&session)
+            && since + self.config.session_ttl_ms <= now_ms
+        {
+            if self.read_only {
+                self.timers.insert((now_ms + READ_ONLY_RETRY_MS, Timer::Session(session)));
+            } else {
+                self.end_session(now_ms, session);
+            }
+        }
+    }
+
+    fn end_session(&mut self, now_ms: u64, session: SessionId) {
+        self.sessions.remove(&session);
+        if self.state.sessions.contains_key(&session) {
+            self.append(now_ms, Record::SessionEnded { session });
+        }
+    }
+
+    /// What the log knows of a user's presence.
+    pub(super) fn stored_presence(&self, key: &UserKey) -> (Availability, u64) {
+        let user = self.state.user(key);
+        user.map_or((Availability::Online, 0), |user| (user.availability, user.last_seen_ms))
+    }
+}
+
+/// When to try again to write that a session ended.
+const READ_ONLY_RETRY_MS: u64 = 60_000;
