@@ -34,6 +34,18 @@ def seeds():
         yield "frame", b"\x01" + data
         yield "command", data
         yield "delivery", data
+    yield "client", bytes(CHAT)
+
+
+# A script for the client's machine (fuzz/src/client.rs): it connects, shows a conversation, hears two messages, sends
+# one, is answered, loses the connection, and does it all again.
+CONNECT = [2, 5, 7, 3, 13, 0, 1, 0, 0, 0, 8, 4, 100, 100, 100, 100, 100]
+SHOW = [19, 1, 0, 14, 1, 1, 1, 2, 1, 0, 0]
+HEAR = [15, 1, 1, 1, 1, 1, 15, 1, 2, 2, 1, 1, 16, 1, 2]
+SAY = [20, 1, 17, 0, 1, 3, 1, 1, 1, 21, 1, 2, 22, 1]
+DROP = [8, 9, 1, 1]
+AGAIN = [7, 3, 13, 1, 1, 0, 0, 0, 8, 4, 100, 100, 100, 100, 100, 14, 1, 1, 1, 3, 1, 2, 0, 15, 1, 3, 3, 1, 0, 16, 1, 3]
+CHAT = CONNECT + SHOW + HEAR + SAY + DROP + AGAIN
 
 
 def main():

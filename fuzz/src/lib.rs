@@ -5,6 +5,10 @@
 //! network cuts a stream must not change what is read from it.
 #![forbid(unsafe_code)]
 
+mod client;
+
+pub use client::client;
+
 use bytes::{Bytes, BytesMut};
 use duet_protocol::frame::{MAX_FRAME_BYTES, lane_prefix, put_varint, take_varint, varint_len};
 use duet_protocol::{Command, Delivery, EventBody, Frame, FrameDecoder, FrameError};
