@@ -196,7 +196,7 @@ impl Machine {
     fn over(&mut self, request: RequestId, pending: &Pending) {
         self.timers.clear(&Timer::Request(request));
         if let Stage::OnLane(lane) = pending.stage {
-            self.release_lane(lane, false);
+            self.release_lane(lane, true);
         }
     }
 }

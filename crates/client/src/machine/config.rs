@@ -44,6 +44,8 @@ pub struct Config {
     pub stable_after_ms: u64,
     /// Receipts of one conversation leave together, this long after the first.
     pub receipt_delay_ms: u64,
+    /// Shortest time between two receipts of one conversation.
+    pub receipt_every_ms: u64,
     /// Most conversation lanes that get a stream of their own; 0 on carriers that have one stream only. The
     /// server's limit counts too.
     pub streams_max: u32,
@@ -69,12 +71,13 @@ impl Config {
             token_timeout_ms: 30_000,
             request_timeout_ms: 15_000,
             publish_timeout_ms: 10_000,
-            probe_timeout_ms: 5_000,
+            probe_timeout_ms: 10_000,
             retry_first_ms: 1_000,
             retry_base_ms: 500,
             retry_max_ms: 20_000,
             stable_after_ms: 30_000,
-            receipt_delay_ms: 150,
+            receipt_delay_ms: 100,
+            receipt_every_ms: 1_000,
             streams_max: u32::MAX,
         }
     }

@@ -77,6 +77,8 @@ pub(crate) struct Receipts {
     pub(crate) received: u64,
     /// What the server knows.
     pub(crate) told: Marks,
+    /// When it was told last.
+    pub(crate) sent_at_ms: Option<u64>,
 }
 
 /// An own message in the log.

@@ -186,10 +186,11 @@ impl Machine {
 
     /// Receipts leave together, a moment after the first reason.
     pub(super) fn schedule_receipt(&mut self, id: ConversationId) {
-        let due =
-            self.conversations.get(&id).is_some_and(|conversation| conversation.due_receipt().is_some());
-        if due {
-            self.timers.set_if_idle(Timer::Receipt(id), self.now_ms + self.config.receipt_delay_ms);
+        let Some(conversation) = self.conversations.get(&id) else { return };
+        if conversation.due_receipt().is_some() {
+            let soon_ms = self.now_ms + self.config.receipt_delay_ms;
+            let last_ms = conversation.receipts.sent_at_ms.map(|at_ms| at_ms + self.config.receipt_every_ms);
+            self.timers.set_if_idle(Timer::Receipt(id), soon_ms.max(last_ms.unwrap_or(0)));
         }
     }
 }

@@ -31,7 +31,8 @@ impl Machine {
         }
         if code == Code::INVALID_TOKEN && self.tokens.refuse() {
             self.went_offline();
-            return self.wait_to_retry(code, reason, 0);
+            let delay = self.backoff.redirect(&self.config, &mut self.entropy, retry_after_ms);
+            return self.wait_to_retry(code, reason, delay);
         }
         if code.is_terminal() {
             return self.fail(&ClientError { code, message: reason.into(), retry_after_ms });
@@ -237,6 +238,7 @@ impl Machine {
 
     fn send_ping(&mut self) {
         let nonce = self.entropy.next();
+        self.session.asked_at_ms = self.now_ms;
         self.control(Command::Ping(Ping { nonce }));
     }
 

@@ -21,7 +21,9 @@ pub struct OutboxEntry {
     pub reply_to: Option<u64>,
     /// How safe it must be before it counts as accepted.
     pub durability: Durability,
-    /// When it was queued, Unix milliseconds by the server's clock as far as it was known. Orders the queue.
+    /// Its place among all entries: grows with every message, through processes. Clocks may repeat or go back.
+    pub order: u64,
+    /// When it was queued, Unix milliseconds by the server's clock as far as it was known.
     pub queued_at_ms: u64,
     /// Whether it may wake a resolved conversation: the user knew that it was resolved, or asked to send again.
     pub wakes: bool,
@@ -48,7 +50,14 @@ pub(crate) struct Outbox {
     bytes: usize,
     messages_max: usize,
     bytes_max: usize,
+    /// The highest `order` so far.
+    last: u64,
+    /// Ephemeral messages without an answer, which do not wait here. Full: the oldest is forgotten.
+    ephemeral: VecDeque<ClientMessageId>,
 }
+
+/// Ephemeral messages whose answer is awaited.
+const EPHEMERAL_MAX: usize = 100;
 
 impl Outbox {
     pub(crate) fn new(config: &Config) -> Self {
@@ -59,16 +68,24 @@ impl Outbox {
             bytes: 0,
             messages_max: config.outbox_messages_max,
             bytes_max: config.outbox_bytes_max,
+            last: 0,
+            ephemeral: VecDeque::new(),
         }
     }
 
-    /// Takes in a new message.
+    /// The `order` of the next message.
+    pub(crate) fn next_order(&self) -> u64 {
+        self.last.saturating_add(1)
+    }
+
+    /// Takes in a message, behind all others.
     pub(crate) fn push(&mut self, entry: OutboxEntry, tried: bool) -> Result<(), ClientError> {
         let bytes = entry.content.body.len();
         if self.messages >= self.messages_max || self.bytes + bytes > self.bytes_max {
             return Err(ClientError::from_code(Code::OUTBOX_FULL));
         }
         self.messages += 1;
+        self.last = self.last.max(entry.order);
         self.bytes += bytes;
         if entry.failed.is_some() {
             self.failed.insert(entry.id, entry);
@@ -77,6 +94,20 @@ impl Outbox {
             queue.push_back(Slot { entry, in_flight: false, tried });
         }
         Ok(())
+    }
+
+    /// An ephemeral message was sent.
+    pub(crate) fn ephemeral_sent(&mut self, id: ClientMessageId) {
+        self.ephemeral.push_back(id);
+        if self.ephemeral.len() > EPHEMERAL_MAX {
+            self.ephemeral.pop_front();
+        }
+    }
+
+    /// Whether this is the answer to an ephemeral message.
+    pub(crate) fn ephemeral_answered(&mut self, id: ClientMessageId) -> bool {
+        let at = self.ephemeral.iter().position(|sent| *sent == id);
+        at.and_then(|at| self.ephemeral.remove(at)).is_some()
     }
 
     /// Takes a message out for good, wherever it is.
@@ -141,11 +172,11 @@ impl Outbox {
         old.map(|slot| slot.entry.id).collect()
     }
 
-    /// Everything, to be persisted: failed ones too, ordered by age.
+    /// Everything, to be persisted: failed ones too, in order.
     pub(crate) fn entries(&self) -> Vec<OutboxEntry> {
         let waiting = self.queues.values().flatten().map(|slot| &slot.entry);
         let mut all: Vec<OutboxEntry> = waiting.chain(self.failed.values()).cloned().collect();
-        all.sort_by_key(|entry| (entry.queued_at_ms, entry.id));
+        all.sort_by_key(|entry| (entry.order, entry.id));
         all
     }
 
@@ -177,7 +208,8 @@ mod tests {
             content: Content { format: 0, body: vec![b'x'; bytes] },
             reply_to: None,
             durability: Durability::Accepted,
-            queued_at_ms: u64::from(n),
+            order: u64::from(n),
+            queued_at_ms: 0,
             wakes: false,
             failed: None,
         }

@@ -14,7 +14,7 @@ impl Machine {
         let Published { id, seq, at_ms, durability, replicas, .. } = published;
         let status = accepted_status(durability, replicas);
         if !self.settle_message(conversation, id, seq, at_ms, status) {
-            if seq == 0 {
+            if self.outbox.ephemeral_answered(id) {
                 self.tell_status(conversation, id, MessageStatus::Accepted, None);
             } else {
                 self.raise_status(conversation, seq, status);
@@ -57,7 +57,7 @@ impl Machine {
     ) {
         let Some(entry) = self.outbox.get(id).filter(|entry| entry.failed.is_none()) else {
             // An ephemeral message is not in the outbox; any other was settled before.
-            if let Some(conversation) = conversation {
+            if let (true, Some(conversation)) = (self.outbox.ephemeral_answered(id), conversation) {
                 self.tell_status(conversation, id, MessageStatus::Failed, Some(error));
             }
             return;

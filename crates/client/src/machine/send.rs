@@ -33,11 +33,12 @@ impl Machine {
             content,
             reply_to,
             durability,
+            order: self.outbox.next_order(),
             queued_at_ms,
             wakes,
             failed: None,
         };
-        self.said(conversation);
+        self.stop_typing(conversation);
         if durability == Durability::Ephemeral {
             return self.send_ephemeral(&entry);
         }
@@ -55,6 +56,8 @@ impl Machine {
         };
         entry.failed = None;
         entry.wakes = true;
+        // Behind what was said since.
+        entry.order = self.outbox.next_order();
         if needs_new_id(code) {
             self.outputs.push_back(Output::Persist(Persist::Remove(id)));
             entry.queued_at_ms = self.server_now_ms();
@@ -181,6 +184,9 @@ impl Machine {
 
     fn check_message(&self, message: &NewMessage) -> Result<(), ClientError> {
         self.check_open()?;
+        if message.content.body.is_empty() {
+            return Err(ClientError::new(Code::BAD_REQUEST, "A message must not be empty."));
+        }
         let limit = self.session.limits.map_or(CONTENT_BYTES_MAX, |limits| limits.message_bytes_max);
         if message.content.body.len() > limit.min(CONTENT_BYTES_MAX) as usize {
             return Err(ClientError::from_code(Code::TOO_LARGE));
@@ -202,6 +208,7 @@ impl Machine {
         let lane = self.conversations.get(&entry.conversation).and_then(|known| known.lane.standing());
         let Some(lane) = lane else { return Err(ClientError::from_code(Code::TRANSPORT_CLOSED)) };
         self.on_lane(lane, publish(entry));
+        self.outbox.ephemeral_sent(entry.id);
         Ok(self.echo(entry))
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Session {
     pub(crate) limits: Option<Limits>,
     /// To add to the local clock to get the server's.
     pub(crate) clock_offset_ms: i64,
+    /// When a question that the server answers with its time was sent last.
+    pub(crate) asked_at_ms: u64,
     /// Whether the last welcome went on with a session.
     pub(crate) resumed: bool,
 }
@@ -49,9 +51,10 @@ impl Session {
         self.set_clock(welcome.server_time_ms, now_ms);
     }
 
-    /// The server's clock was read a moment ago, so this one never runs ahead of it.
+    /// The server read its clock about half way between question and answer.
     pub(crate) fn set_clock(&mut self, server_ms: u64, now_ms: u64) {
-        let (server, now) = (i64::try_from(server_ms), i64::try_from(now_ms));
+        let read_at_ms = now_ms - now_ms.saturating_sub(self.asked_at_ms) / 2;
+        let (server, now) = (i64::try_from(server_ms), i64::try_from(read_at_ms));
         if let (Ok(server), Ok(now)) = (server, now) {
             self.clock_offset_ms = server.saturating_sub(now);
         }
@@ -67,7 +70,7 @@ impl Machine {
             self.endpoints.set_peers(session.peers);
         }
         let mut entries = saved.outbox;
-        entries.sort_by_key(|entry| (entry.queued_at_ms, entry.id));
+        entries.sort_by_key(|entry| (entry.order, entry.id));
         for entry in entries {
             self.restore_message(entry);
         }

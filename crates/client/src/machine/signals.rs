@@ -45,6 +45,7 @@ impl Machine {
             return;
         };
         conversation.receipts.told = due;
+        conversation.receipts.sent_at_ms = Some(self.now_ms);
         self.on_lane(lane, Command::Receipt(Receipt { received: due.received, read: due.read }));
     }
 
@@ -52,7 +53,7 @@ impl Machine {
         let ttl_ms = self.typing_ttl_ms();
         let now_ms = self.now_ms;
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        let due = conversation.typing_at_ms.is_none_or(|at_ms| now_ms >= at_ms + ttl_ms / 2);
+        let due = conversation.typing_at_ms.is_none_or(|at_ms| now_ms >= at_ms + ttl_ms / 3);
         if due {
             conversation.typing_at_ms = Some(now_ms);
         }
@@ -62,17 +63,13 @@ impl Machine {
         }
     }
 
-    /// The own typing ended; others are told, once.
+    /// The own typing ended, with a message or without; others are told, once.
     pub(super) fn stop_typing(&mut self, id: ConversationId) {
-        if self.said(id) {
+        self.timers.clear(&Timer::TypingStop(id));
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        if conversation.typing_at_ms.take().is_some() {
             self.signal_typing(id, false);
         }
-    }
-
-    /// The own typing ended with a message, which tells the others by itself. Whether there was any.
-    pub(super) fn said(&mut self, id: ConversationId) -> bool {
-        self.timers.clear(&Timer::TypingStop(id));
-        self.conversations.get_mut(&id).is_some_and(|conversation| conversation.typing_at_ms.take().is_some())
     }
 
     pub(super) fn idle(&mut self, idle: bool) {
@@ -189,6 +186,9 @@ impl Machine {
     }
 
     fn signal_typing(&mut self, conversation: ConversationId, active: bool) {
+        if self.conversations.get(&conversation).is_none_or(|known| known.lane.standing().is_none()) {
+            return;
+        }
         let version = self.next_version();
         self.signal(Command::Typing(TypingSignal { conversation, version, active }));
     }

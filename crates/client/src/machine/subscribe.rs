@@ -150,17 +150,18 @@ impl Machine {
 
     /// An `Open` was refused. Other commands of a lane are not answered.
     pub(super) fn open_refused(&mut self, id: ConversationId, error: ClientError) {
-        let lane = self.conversations.get(&id).map(|conversation| conversation.lane);
-        if !matches!(lane, Some(Lane::Opening(_))) {
+        let Some(Lane::Opening(lane)) = self.conversations.get(&id).map(|conversation| conversation.lane)
+        else {
             return;
-        }
-        if error.retryable() {
+        };
+        self.release_lane(lane, false);
+        // The limit may be reached because the server has not yet seen that another lane was given back.
+        if error.retryable() || error.code == Code::LIMIT_REACHED {
             if error.code == Code::TOKEN_EXPIRED {
                 self.refresh_token();
             }
             self.reopen(id, error.retry_after_ms.max(100));
         } else {
-            self.close_lane(id);
             self.lose(id, error);
         }
     }
