@@ -302,8 +302,6 @@ impl World {
     }
 
     fn judge(&mut self, output: Output) {
-            println!("{} {output:?}", self.now_ms - START_MS);
-        }
         match output {
             Output::Connect { connection, .. } => {
                 assert!(connection > self.newest || self.newest.0 == 0, "a connection's name was used twice");
