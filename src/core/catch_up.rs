@@ -70,8 +70,8 @@ impl Core {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.lanes.insert(lane, LaneUse::Conversation(key));
         }
-        self.hub.listen(key, id, lane, user, after);
-        let opened = Held::Opened { key, connection: id, lane, head: head.seq, frame };
+        let target = self.hub.listen(key, id, lane, user, after);
+        let opened = Held::Opened { key, target, head: head.seq, frame };
         self.hold(head.index, opened);
         Ok(())
     }
@@ -82,11 +82,11 @@ impl Core {
         let Some(listener) = self.hub.listener_mut(key, connection, lane) else { return };
         if listener.sent >= released {
             listener.mode = Mode::Live;
-            let first = !std::mem::replace(&mut listener.caught_up, true);
-            if first {
-                self.send(connection, lane, &Delivery::CaughtUp(CaughtUp { seq: released }));
-            } else {
-                self.retell(key, connection, lane);
+            let (target, fell_behind) = (listener.target, std::mem::take(&mut listener.fell_behind));
+            let frame = Delivery::CaughtUp(CaughtUp { seq: released }).encode();
+            self.effects.push_back(Effect::Deliver { seq: released + 1, frame, targets: vec![target] });
+            if fell_behind {
+                self.retell(key, target);
             }
             return;
         }
@@ -213,7 +213,7 @@ impl Core {
 
     /// An event found no room: the run is broken before it.
     pub(super) fn overflowed(&mut self, target: Target, seq: u64) {
-        let Target { connection, lane, run } = target;
+        let Target { connection, lane, .. } = target;
         let lanes = self.connections.get(&connection).map(|c| &c.lanes);
         let Some(LaneUse::Conversation(key)) = lanes.and_then(|lanes| lanes.get(&lane)).copied() else {
             return;
@@ -221,12 +221,7 @@ impl Core {
         if self.has_mutant(Mutant::OverflowIgnored) {
             return;
         }
-        let Some(listener) = self.hub.listener_mut(key, connection, lane) else { return };
-        if listener.target.run == run {
-            listener.target.run += 1;
-            listener.sent = seq - 1;
-            listener.mode = Mode::Paused;
-        }
+        self.hub.pause(key, target, seq);
     }
 
     /// A connection has room again: its paused listeners read on.
@@ -243,7 +238,7 @@ impl Core {
     }
 
     /// Who fell behind missed watermarks and presence as well: tell them whole, as of the log's end.
-    fn retell(&mut self, key: ConversationKey, connection: ConnectionId, lane: Lane) {
+    fn retell(&mut self, key: ConversationKey, target: Target) {
         if !self.members_shown(key) {
             return;
         }
@@ -257,7 +252,7 @@ impl Core {
             frames.push(Delivery::Presence(self.presence_of(&user_key)));
         }
         for frame in frames {
-            self.hold_answer(index, connection, lane, &frame);
+            self.hold(index, Held::Tell { key, target, frame: frame.encode() });
         }
     }
 

@@ -23,6 +23,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub struct Hub {
     rooms: BTreeMap<ConversationKey, Room>,
+    /// The last run that was given out; no two subscriptions ever share one.
+    last_run: u32,
 }
 
 /// The listeners of one conversation.
@@ -45,8 +47,8 @@ pub struct Listener {
     pub sent: u64,
     /// How it gets the next one.
     pub mode: Mode,
-    /// Whether `CaughtUp` was said.
-    pub caught_up: bool,
+    /// Whether frames other than events were missed on the way.
+    pub fell_behind: bool,
 }
 
 /// How a listener gets its next event.
@@ -63,7 +65,7 @@ pub enum Mode {
 }
 
 impl Hub {
-    /// Adds a listener that stands at `sent`.
+    /// Adds a listener that stands at `sent`; answers with where to send.
     pub fn listen(
         &mut self,
         key: ConversationKey,
@@ -71,10 +73,25 @@ impl Hub {
         lane: Lane,
         user: UserId,
         sent: u64,
-    ) {
-        let target = Target { connection, lane, run: 0 };
-        let listener = Listener { target, user, sent, mode: Mode::Opening, caught_up: false };
+    ) -> Target {
+        self.last_run += 1;
+        let target = Target { connection, lane, run: self.last_run };
+        let listener = Listener { target, user, sent, mode: Mode::Opening, fell_behind: false };
         self.rooms.entry(key).or_default().listeners.insert((connection, lane), listener);
+        target
+    }
+
+    /// A listener's run broke before `seq`: it pauses, and begins a new one.
+    pub fn pause(&mut self, key: ConversationKey, target: Target, seq: u64) {
+        let run = self.last_run + 1;
+        let Some(listener) = self.listener_mut(key, target.connection, target.lane) else { return };
+        if listener.target.run == target.run {
+            listener.target.run = run;
+            listener.sent = seq - 1;
+            listener.mode = Mode::Paused;
+            listener.fell_behind = true;
+            self.last_run = run;
+        }
     }
 
     /// Removes a listener.

@@ -112,7 +112,7 @@ impl Core {
 }
 
 /// Conversations that an inbox begins with.
-const INBOX_MAX: usize = 500;
+const INBOX_MAX: usize = 200;
 /// Members named in an entry.
 const NAMES_MAX: usize = 8;
 

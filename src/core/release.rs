@@ -2,8 +2,8 @@
 
 use super::{
     Core,
-    effect::{Effect, Row},
-    hub::Mode,
+    effect::{Effect, Row, Target},
+    hub::{Listener, Mode},
     input::{ConnectionId, Lane, ReadId},
     record::{ConversationKey, UserKey},
 };
@@ -20,7 +20,9 @@ pub(super) enum Held {
     /// A frame about a conversation that is no event: watermarks.
     Notice { key: ConversationKey, frame: Bytes },
     /// A subscription may begin; events up to `head` are committed.
-    Opened { key: ConversationKey, connection: ConnectionId, lane: Lane, head: u64, frame: Bytes },
+    Opened { key: ConversationKey, target: Target, head: u64, frame: Bytes },
+    /// A frame about a conversation for one listener, if it is still in the same run.
+    Tell { key: ConversationKey, target: Target, frame: Bytes },
     /// A read of history may begin.
     Read { read: ReadId, effect: Effect },
     /// A user is no longer a member.
@@ -84,8 +86,12 @@ impl Core {
                 }
             }
             Held::Notice { key, frame } => self.notify(key, frame),
-            Held::Opened { key, connection, lane, head, frame } => {
-                self.opened(key, connection, lane, head, frame);
+            Held::Opened { key, target, head, frame } => self.opened(key, target, head, frame),
+            Held::Tell { key, target, frame } => {
+                let (seq, targets) = self.hub.live(key);
+                if targets.contains(&target) {
+                    self.effects.push_back(Effect::Deliver { seq, frame, targets: vec![target] });
+                }
             }
             Held::Read { read, effect } => {
                 if self.reads.contains_key(&read) {
@@ -111,18 +117,12 @@ impl Core {
         }
     }
 
-    fn opened(
-        &mut self,
-        key: ConversationKey,
-        connection: ConnectionId,
-        lane: Lane,
-        head: u64,
-        frame: Bytes,
-    ) {
+    fn opened(&mut self, key: ConversationKey, target: Target, head: u64, frame: Bytes) {
+        let Target { connection, lane, .. } = target;
         let Some(room) = self.hub.room_mut(key) else { return };
         room.released = room.released.max(head);
-        let Some(listener) = room.listeners.get_mut(&(connection, lane)) else { return };
-        if listener.mode == Mode::Opening {
+        let waits = |listener: &Listener| listener.target == target && listener.mode == Mode::Opening;
+        if room.listeners.get(&(connection, lane)).is_some_and(waits) {
             self.effects.push_back(Effect::Send { connection, lane, frame });
             self.catch_up(key, connection, lane);
         }
