@@ -1,0 +1,293 @@
+/**
+ * A machine on a test bench: virtual time, a scripted network to a fake server, storage that survives a reload. Everything that a run
+ * depends on is in it, so a run with the same seed is the same run.
+ */
+import type { ClientEvents } from '../src/api';
+import type { DuetError } from '../src/errors';
+import type {
+  Address,
+  Effect,
+  Emission,
+  OutboxEntry,
+  SavedPosition,
+  SavedSession,
+} from '../src/machine/effect';
+import { Endpoints, resolve } from '../src/machine/endpoints';
+import { Machine } from '../src/machine/machine';
+import type { Frame } from '../src/protocol/frame';
+import { CONVERSATION, FakeServer, tokenFor } from './fake-server';
+
+const LATENCY_MS = 10;
+
+/** A small generator of random numbers (mulberry32): the same seed, the same numbers. */
+export function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000;
+  };
+}
+
+export class Rig {
+  now = 1_000;
+  machine: Machine;
+  readonly server: FakeServer;
+  readonly unit: () => number;
+  readonly events: Emission[] = [];
+  readonly dials: { at: number; address: Address; link: number }[] = [];
+  readonly hangUps: { at: number; link: number }[] = [];
+  readonly tokenReasons: string[] = [];
+  readonly answers = new Map<number, { value?: unknown; error?: DuetError }>();
+  /** Whether a dial succeeds. */
+  reachable = true;
+  /** Whether frames pass, in both directions. */
+  flowing = true;
+  /** What `getToken` brings: a token, an error's message, or `unauthorized`. */
+  token: () => string | Error = () => tokenFor('ann');
+  terminalToken = false;
+  readonly stored = new Map<string, OutboxEntry>();
+  saved: SavedSession | undefined;
+  readonly positions = new Map<string, SavedPosition>();
+  readonly #endpoints: readonly string[];
+  readonly #up = new Set<number>();
+  readonly #schedule: { at: number; order: number; run: () => void }[] = [];
+  #order = 0;
+  #calls = 0;
+  #generation = 0;
+
+  constructor(options: { seed?: number; endpoints?: readonly string[]; saved?: SavedSession } = {}) {
+    this.unit = random(options.seed ?? 1);
+    this.#endpoints = options.endpoints ?? ['https://a.example:4433'];
+    this.saved = options.saved;
+    this.server = new FakeServer(() => this.now + 1_763_000_000_000);
+    this.machine = this.#boot();
+  }
+
+  /** Connects and waits until that is done. */
+  connected(): this {
+    this.do(() => {
+      this.machine.connection.connect(this.now);
+    });
+    this.advance(1_500);
+    return this;
+  }
+
+  /** Connects and shows the conversation. */
+  subscribed(conversation = CONVERSATION): this {
+    this.connected();
+    this.call(call => {
+      this.machine.conversations.feed(conversation).subscribe(this.now, {}, call);
+    });
+    this.advance(500);
+    return this;
+  }
+
+  send(text: string, conversation = CONVERSATION): string {
+    let id = '';
+    this.do(() => {
+      id = this.machine.conversations.send(this.now, conversation, text, {}).id;
+    });
+    return id;
+  }
+
+  call(work: (call: number) => void): number {
+    const call = ++this.#calls;
+    this.do(() => {
+      work(call);
+    });
+    return call;
+  }
+
+  do(work: () => void): void {
+    work();
+    this.#drain();
+  }
+
+  /** The network breaks; nobody is told why. */
+  drop(): void {
+    for (const link of [...this.#up]) {
+      this.#up.delete(link);
+      this.server.gone(link);
+      this.do(() => {
+        this.machine.connection.linkDown(this.now, link, 0, 'broken');
+      });
+    }
+  }
+
+  /** The page is loaded anew: only what was stored is left. */
+  reload(): void {
+    for (const link of [...this.#up]) {
+      this.#up.delete(link);
+      this.server.gone(link);
+    }
+    this.#generation += 1;
+    this.machine = this.#boot();
+    this.do(() => {
+      this.machine.conversations.restore(this.now, [...this.stored.values()]);
+    });
+  }
+
+  /** Lets `ms` pass, with everything that happens in it in order. */
+  advance(ms: number): void {
+    const end = this.now + ms;
+    for (;;) {
+      const deadline = this.machine.deadline(this.now) ?? Infinity;
+      const next = this.#schedule[0]?.at ?? Infinity;
+      const at = Math.max(this.now, Math.min(deadline, next));
+      if (at > end) break;
+      this.now = at;
+      if (next <= deadline) this.#schedule.shift()?.run();
+      else {
+        this.do(() => {
+          this.machine.tick(this.now);
+        });
+      }
+    }
+    this.now = end;
+  }
+
+  get states(): string[] {
+    return this.of('state').map(change => change.current);
+  }
+
+  of<K extends keyof ClientEvents>(name: K): ClientEvents[K][] {
+    return this.events.filter(event => event.name === name).map(event => event.data as ClientEvents[K]);
+  }
+
+  /** The shown texts of the conversation. */
+  texts(conversation = CONVERSATION): string[] {
+    const { entries } = this.machine.conversations.feed(conversation).timeline;
+    return entries.flatMap(entry => (entry.kind === 'message' ? entry.text : []));
+  }
+
+  statuses(id: string): string[] {
+    return this.of('message.status')
+      .filter(event => event.id === id)
+      .map(event => event.status);
+  }
+
+  #boot(): Machine {
+    return new Machine(
+      {
+        endpoints: new Endpoints(this.#endpoints.map(resolve)),
+        device: 'bench',
+        sdk: 'bench/1',
+        backlog: 50,
+        outboxMessagesMax: 50,
+        outboxBytesMax: 100_000,
+        session: this.saved,
+        positions: [...this.positions.values()],
+        clockOffset: 1_763_000_000_000,
+      },
+      {
+        unit: this.unit,
+        bytes: count => Uint8Array.from({ length: count }, () => Math.floor(this.unit() * 256)),
+      },
+    );
+  }
+
+  #later(run: () => void, ms = LATENCY_MS): void {
+    const entry = { at: this.now + ms, order: this.#order++, run };
+    this.#schedule.push(entry);
+    this.#schedule.sort((a, b) => a.at - b.at || a.order - b.order);
+  }
+
+  #drain(): void {
+    for (let effect = this.machine.poll(); effect !== undefined; effect = this.machine.poll()) {
+      this.#perform(effect);
+    }
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.type) {
+      case 'dial':
+        this.#dial(effect.link, effect.address);
+        break;
+      case 'hangUp':
+        this.#up.delete(effect.link);
+        this.server.gone(effect.link);
+        this.hangUps.push({ at: this.now, link: effect.link });
+        break;
+      case 'frame':
+      case 'signal': {
+        const { link, inner } = effect;
+        const lane = effect.type === 'frame' ? effect.lane : 0;
+        this.#later(() => {
+          if (this.#up.has(link) && this.flowing) this.server.hear(link, lane, inner);
+        });
+        break;
+      }
+      case 'getToken':
+        this.tokenReasons.push(effect.reason);
+        this.#getToken();
+        break;
+      case 'saveSession':
+        this.saved = effect.session;
+        break;
+      case 'savePosition':
+        this.positions.set(effect.position.conversation, effect.position);
+        break;
+      case 'storeMessage':
+        this.stored.set(effect.entry.id, effect.entry);
+        break;
+      case 'dropMessage':
+        this.stored.delete(effect.id);
+        break;
+      case 'emit':
+        this.events.push(effect.event);
+        break;
+      case 'settle':
+        this.answers.set(effect.call, { value: effect.value });
+        break;
+      case 'refuse':
+        this.answers.set(effect.call, { error: effect.error });
+        break;
+      default:
+        break;
+    }
+  }
+
+  #dial(link: number, address: Address): void {
+    this.dials.push({ at: this.now, address, link });
+    const generation = this.#generation;
+    this.#later(() => {
+      if (generation !== this.#generation) return;
+      if (!this.reachable) {
+        this.do(() => {
+          this.machine.connection.linkDown(this.now, link, 3, 'unreachable');
+        });
+        return;
+      }
+      this.#up.add(link);
+      this.server.connected(link, (lane, frame) => {
+        this.#carry(generation, link, lane, frame);
+      });
+      this.do(() => {
+        this.machine.connection.linkUp(link, { transport: 'webtransport', datagrams: true });
+      });
+    });
+  }
+
+  #carry(generation: number, link: number, lane: number, frame: Frame): void {
+    this.#later(() => {
+      if (generation !== this.#generation || !this.#up.has(link) || !this.flowing) return;
+      this.do(() => {
+        this.machine.frame(this.now, link, lane, frame);
+      });
+    });
+  }
+
+  #getToken(): void {
+    const generation = this.#generation;
+    const token = this.token();
+    this.#later(() => {
+      if (generation !== this.#generation) return;
+      this.do(() => {
+        if (typeof token === 'string') this.machine.connection.token(token);
+        else this.machine.connection.tokenFailed(this.now, token.message, this.terminalToken);
+      });
+    });
+  }
+}
