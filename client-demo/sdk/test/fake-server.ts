@@ -103,7 +103,7 @@ export class FakeServer {
   }
 
   /** Somebody says something. */
-  say(author: string, text: string, id = crypto.randomUUID(), conversation = CONVERSATION): Event {
+  say(author: string, text: string, id: string = crypto.randomUUID(), conversation = CONVERSATION): Event {
     const content = { format: 0, body: new TextEncoder().encode(text) };
     const body = encode(EVENT_BODIES.Message[1], { id, content, replyTo: undefined });
     return this.append(author, 1, body, conversation);

@@ -190,8 +190,9 @@ export class Conversations {
     for (const feed of this.#feeds.values()) feed.lost();
   }
 
-  /** Another user has signed in: what is loaded is not theirs. */
+  /** Another user has signed in: what is loaded is not theirs. What the host has stored stays there. */
   reset(): void {
+    this.#outbox.forgetOthers(this.#context.owner());
     for (const feed of this.#feeds.values()) feed.reset();
   }
 

@@ -63,6 +63,8 @@ export class Machine {
   readonly #requests: Requests;
   #bulkLane: number | undefined;
   #idle = false;
+  /** Whose data is loaded. */
+  #servedOwner: string;
 
   constructor(setup: Setup, entropy: Entropy) {
     const out = this.#out;
@@ -77,6 +79,7 @@ export class Machine {
       serverTime: now => this.connection.clock.server(now),
       messageBytesMax: () => this.connection.live?.welcome.limits.messageBytesMax ?? MESSAGE_BYTES_DEFAULT,
     });
+    this.#servedOwner = this.owner;
     this.#requests = new Requests(out);
     this.inbox = new InboxList(out);
     this.presences = new Presences(out);
@@ -225,8 +228,9 @@ export class Machine {
   /** The session stands: everything that is wanted is told to the server (again). */
   welcomed(now: number, welcome: Welcome): void {
     const { tenant, user, name, role } = welcome;
-    if (this.me !== undefined && (this.me.user !== user || this.me.tenant !== tenant)) this.#changeUser();
     this.me = { tenant, user, name, role };
+    if (this.#servedOwner !== '' && this.#servedOwner !== this.owner) this.#changeUser();
+    this.#servedOwner = this.owner;
     this.typing.ttlMs = welcome.limits.typingTtlMs;
     this.#out.streamsMax = welcome.limits.streamsMax;
     this.#unlink();

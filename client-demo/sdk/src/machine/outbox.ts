@@ -140,6 +140,20 @@ export class Outbox {
     return (this.#queues.get(conversation) ?? []).map(queued => queued.entry);
   }
 
+  /** Leaves the messages of everybody else to the host's storage. */
+  forgetOthers(owner: string): void {
+    for (const [conversation, queue] of [...this.#queues]) {
+      const rest = queue.filter(({ entry }) => entry.owner === owner || entry.owner === '');
+      for (const { entry } of queue) {
+        if (rest.some(queued => queued.entry === entry)) continue;
+        this.#count -= 1;
+        this.#bytes -= entry.content.body.length;
+      }
+      if (rest.length > 0) this.#queues.set(conversation, rest);
+      else this.#queues.delete(conversation);
+    }
+  }
+
   /** Takes out what is not worth sending later. */
   takeEphemeral(): OutboxEntry[] {
     const all = [...this.#queues.values()].flat().map(queued => queued.entry);
