@@ -7,3 +7,5 @@ pub mod config;
 pub mod core;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod transport;

@@ -1,0 +1,380 @@
+//! Lanes over a WebSocket: for networks without UDP and browsers without WebTransport.
+//!
+//! Binary messages hold one or more whole frames; lanes other than the control lane travel wrapped. A
+//! text message is an error. There are no datagrams: they become frames of the control lane.
+
+use super::{
+    connection::{Closed, Connection, Inbound, Lane, LostReason, Misbehaved},
+    limits::Limits,
+    origin::Origins,
+    outbox::Outbox,
+    outbox_state::WrappedLane,
+    path::{Counters, Link},
+    watch::Watch,
+};
+use axum::{
+    extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
+    response::Response,
+};
+use bytes::{Bytes, BytesMut};
+use duet_protocol::{Code, FrameDecoder, SUBPROTOCOL, frame::MAX_FRAME_BYTES};
+use futures_util::{Sink, SinkExt as _, StreamExt as _};
+use http::{HeaderMap, header::ORIGIN};
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+    time::Instant,
+};
+use tokio::time::{self, Sleep};
+
+/// Most bytes put into one message.
+const BATCH_BYTES: usize = 16 << 10;
+
+/// Largest message taken: the largest frame and its head.
+const MESSAGE_BYTES_MAX: usize = MAX_FRAME_BYTES + 16;
+
+/// WebSocket close code for an end that has no code of ours (RFC 6455 §7.4.1).
+const CLOSE_NORMAL: u16 = 1000;
+/// WebSocket close code for a code of ours that WebSocket does not allow.
+const CLOSE_INTERNAL: u16 = 1011;
+/// A close reason's bytes: a control frame holds 125, two are the code.
+const REASON_BYTES_MAX: usize = 123;
+
+/// Items given to the sink in one turn.
+const TURN_ITEMS: usize = 64;
+
+/// Answers an upgrade request: checks nothing but the Origin, offers `duet.v1`, and hands the
+/// connection to `then` once the client has switched. A page whose Origin is not allowed is let in and
+/// closed with 3502, because it could not see a status. `then` runs in a task of the HTTP library.
+pub fn upgrade<F, R>(
+    upgrade: WebSocketUpgrade,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    origins: &Origins,
+    limits: Arc<Limits>,
+    then: F,
+) -> Response
+where
+    F: FnOnce(Connection) -> R + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let origin = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or(""));
+    let allowed = origins.allow(origin);
+    upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .max_write_buffer_size(4 * MESSAGE_BYTES_MAX)
+        .write_buffer_size(0)
+        .protocols([SUBPROTOCOL])
+        .on_upgrade(move |mut socket| async move {
+            if allowed {
+                then(WebSocketConnection::new(socket, peer, limits).into()).await;
+            } else {
+                let code = Code::FORBIDDEN_ORIGIN;
+                let _ =
+                    time::timeout(limits.close_flush, close(&mut socket, u32::from(code.0), code.sentence()))
+                        .await;
+            }
+        })
+}
+
+/// A WebSocket before it runs.
+pub(super) struct WebSocketConnection {
+    socket: WebSocket,
+    outbox: Outbox,
+    counters: Arc<Counters>,
+    limits: Arc<Limits>,
+}
+
+impl WebSocketConnection {
+    fn new(socket: WebSocket, peer: SocketAddr, limits: Arc<Limits>) -> Self {
+        let counters = Arc::new(Counters::default());
+        let outbox = Outbox::new(Link::WebSocket(peer, Arc::clone(&counters)), limits.outbox_bound(), false);
+        outbox.lock().open(Lane::CONTROL);
+        Self { socket, outbox, counters, limits }
+    }
+
+    pub(super) fn outbox(&self) -> Outbox {
+        self.outbox.clone()
+    }
+
+    pub(super) async fn run<S: Sink<Inbound>>(self, sink: S) -> Closed {
+        let ping = Box::pin(time::sleep(self.limits.ping_every));
+        let mut engine = Engine {
+            inbound: VecDeque::from([Inbound::LaneOpened { lane: Lane::CONTROL }]),
+            connection: self,
+            written: None,
+            needs_flush: false,
+            ping,
+            pinged: None,
+            ended: None,
+            watch: Watch::default(),
+        };
+        let mut sink = pin!(sink);
+        let closed = poll_fn(|cx| engine.poll(cx, sink.as_mut())).await;
+        engine.close(closed).await
+    }
+}
+
+impl fmt::Debug for WebSocketConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketConnection").finish_non_exhaustive()
+    }
+}
+
+struct Engine {
+    connection: WebSocketConnection,
+    /// Decoded and not yet taken by the sink; filled only while empty.
+    inbound: VecDeque<Inbound>,
+    /// Size of the batch that the socket has taken and not yet sent.
+    written: Option<usize>,
+    needs_flush: bool,
+    ping: Pin<Box<Sleep>>,
+    pinged: Option<Instant>,
+    ended: Option<Closed>,
+    watch: Watch,
+}
+
+impl Engine {
+    fn poll<S: Sink<Inbound>>(&mut self, cx: &mut Context<'_>, sink: Pin<&mut S>) -> Poll<Closed> {
+        self.connection.outbox.lock().register(cx);
+        if let Poll::Ready(closed) = self.poll_ping(cx) {
+            return Poll::Ready(closed);
+        }
+        if let Poll::Ready(closed) = self.poll_write(cx) {
+            self.ended.get_or_insert(closed);
+        }
+        if let Some(closed) = self.watch.drained(&self.connection.outbox, &self.connection.limits) {
+            return Poll::Ready(closed);
+        }
+        if let Poll::Ready(closed) = self.poll_read(cx, sink) {
+            return Poll::Ready(closed);
+        }
+        self.watch.poll(cx, &self.connection.outbox, &self.connection.limits)
+    }
+
+    /// Sends a ping when it is time; ready when the last one was never answered.
+    fn poll_ping(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
+        while self.ping.as_mut().poll(cx).is_ready() {
+            if self.pinged.is_some() {
+                return Poll::Ready(Closed::Silent);
+            }
+            // A socket with no room is being written to: the slow reader's timer watches it.
+            let ready = self.connection.socket.poll_ready_unpin(cx);
+            let sent = matches!(ready, Poll::Ready(Ok(())))
+                && self.connection.socket.start_send_unpin(Message::Ping(Bytes::new())).is_ok();
+            self.needs_flush |= sent;
+            self.pinged = sent.then(Instant::now);
+            let limits = &self.connection.limits;
+            let wait = if sent { limits.pong_within } else { limits.ping_every };
+            self.ping.as_mut().reset(time::Instant::now() + wait);
+        }
+        Poll::Pending
+    }
+
+    /// Writes what waits, one message at a time; ready when the socket is broken.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
+        let broken = |error: axum::Error| Closed::Lost(LostReason::Failed(error.to_string()));
+        loop {
+            if self.needs_flush || self.written.is_some() {
+                match self.connection.socket.poll_flush_unpin(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(broken(error)),
+                    Poll::Pending => return Poll::Pending,
+                }
+                self.needs_flush = false;
+                if let Some(bytes) = self.written.take() {
+                    self.connection.outbox.lock().written(Lane::CONTROL, bytes);
+                }
+            }
+            if self.connection.outbox.lock().take_room() {
+                self.inbound.push_back(Inbound::Writable);
+            }
+            match self.connection.socket.poll_ready_unpin(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(broken(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+            let Some(batch) = self.connection.outbox.lock().take(BATCH_BYTES) else { return Poll::Pending };
+            let message = Message::Binary(join(batch.chunks));
+            self.connection.counters.bytes_out.fetch_add(batch.bytes as u64, Ordering::Relaxed);
+            if let Err(error) = self.connection.socket.start_send_unpin(message) {
+                return Poll::Ready(broken(error));
+            }
+            self.written = Some(batch.bytes);
+        }
+    }
+
+    fn poll_read<S: Sink<Inbound>>(&mut self, cx: &mut Context<'_>, mut sink: Pin<&mut S>) -> Poll<Closed> {
+        for _ in 0..TURN_ITEMS {
+            match sink.as_mut().poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Closed::Abandoned),
+                Poll::Pending => return Poll::Pending,
+            }
+            if let Some(item) = self.inbound.pop_front() {
+                if sink.as_mut().start_send(item).is_err() {
+                    return Poll::Ready(Closed::Abandoned);
+                }
+                continue;
+            }
+            if let Some(ended) = self.ended.take() {
+                return Poll::Ready(ended);
+            }
+            match self.connection.socket.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(message))) => {
+                    if let Err(misbehaved) = self.take_message(message) {
+                        self.ended = Some(Closed::Misbehaved(misbehaved));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.ended = Some(Closed::Lost(LostReason::Failed(error.to_string())));
+                }
+                Poll::Ready(None) => {
+                    self.ended = Some(Closed::Lost(LostReason::Failed("ended without a close".into())));
+                }
+                Poll::Pending => {
+                    return match sink.as_mut().poll_flush(cx) {
+                        Poll::Ready(Err(_)) => Poll::Ready(Closed::Abandoned),
+                        _ => Poll::Pending,
+                    };
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        let _ = sink.as_mut().poll_flush(cx);
+        Poll::Pending
+    }
+
+    fn take_message(&mut self, message: Message) -> Result<(), Misbehaved> {
+        match message {
+            Message::Binary(bytes) => {
+                self.connection.counters.bytes_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                self.take_frames(&bytes)
+            }
+            Message::Text(_) => Err(Misbehaved::TextMessage),
+            Message::Close(close) => {
+                let (code, reason) = close.map_or((0, String::new()), |close| {
+                    (u32::from(close.code), close.reason.as_str().to_owned())
+                });
+                self.ended = Some(Closed::ByPeer { code, reason });
+                Ok(())
+            }
+            Message::Pong(_) => {
+                if let Some(pinged) = self.pinged.take() {
+                    let rtt_us = u64::try_from(pinged.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+                    self.connection.counters.rtt_us.store(rtt_us, Ordering::Relaxed);
+                    self.ping.as_mut().reset(time::Instant::now() + self.connection.limits.ping_every);
+                }
+                Ok(())
+            }
+            // The library has queued the pong.
+            Message::Ping(_) => {
+                self.needs_flush = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn take_frames(&mut self, bytes: &[u8]) -> Result<(), Misbehaved> {
+        let lane = Lane::CONTROL;
+        let mut decoder = FrameDecoder::default();
+        decoder.push(bytes);
+        while let Some(frame) = decoder.next().map_err(|error| Misbehaved::Frame { lane, error })? {
+            let Some(unwrapped) = frame.unwrap_lane() else {
+                self.inbound.push_back(Inbound::Frame { lane, frame });
+                continue;
+            };
+            let (number, frame) = unwrapped.map_err(|error| Misbehaved::Frame { lane, error })?;
+            let lane = Lane::wrapped(number).ok_or(Misbehaved::TooManyLanes)?;
+            let lanes_max = self.connection.limits.wrapped_lanes;
+            match self.connection.outbox.lock().open_wrapped(lane, lanes_max) {
+                WrappedLane::TooMany => return Err(Misbehaved::TooManyLanes),
+                WrappedLane::New => self.inbound.push_back(Inbound::LaneOpened { lane }),
+                WrappedLane::Known => {}
+            }
+            self.inbound.push_back(Inbound::Frame { lane, frame });
+        }
+        if decoder.pending_bytes() > 0 { Err(Misbehaved::CutShort(lane)) } else { Ok(()) }
+    }
+
+    async fn close(mut self, closed: Closed) -> Closed {
+        let reason = {
+            let mut state = self.connection.outbox.lock();
+            let reason = state.closing.take().map(|(_, reason)| reason);
+            state.end();
+            reason
+        };
+        let within = self.connection.limits.close_flush;
+        let socket = &mut self.connection.socket;
+        let handshake = async {
+            if let Some(code) = closed.our_code() {
+                let reason = reason.unwrap_or_else(|| Code(u16::try_from(code).unwrap_or(0)).name());
+                close(socket, code, &reason).await;
+            } else {
+                let _ = socket.close().await;
+            }
+        };
+        let _ = time::timeout(within, handshake).await;
+        closed
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.connection.outbox.lock().end();
+    }
+}
+
+/// Sends a close frame and reads until the peer has answered it, so that it is not lost to a TCP reset.
+async fn close(socket: &mut WebSocket, code: u32, reason: &str) {
+    let code = close_code(code);
+    let reason = Utf8Bytes::from(&reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]);
+    if socket.send(Message::Close(Some(CloseFrame { code, reason }))).await.is_ok() {
+        while let Some(Ok(_)) = socket.next().await {}
+    }
+}
+
+/// WebSocket allows 1000 and 3000 to 4999 to applications (RFC 6455 §7.4.2).
+fn close_code(code: u32) -> u16 {
+    match u16::try_from(code) {
+        Ok(code @ 3000..=4999) => code,
+        Ok(0) => CLOSE_NORMAL,
+        _ => CLOSE_INTERNAL,
+    }
+}
+
+fn join(chunks: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(chunks) {
+        Ok([chunk]) => chunk,
+        Err(chunks) => {
+            let mut message = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
+            chunks.iter().for_each(|chunk| message.extend_from_slice(chunk));
+            message.freeze()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_codes_that_a_websocket_allows_leave_as_they_are() {
+        for (ours, theirs) in [(0, 1000), (3001, 3001), (3999, 3999), (1100, 1011), (70_000, 1011)] {
+            assert_eq!(close_code(ours), theirs);
+        }
+    }
+
+    #[test]
+    fn one_frame_is_sent_without_being_copied() {
+        let frame = Bytes::from_static(b"frame");
+        assert_eq!(join(vec![frame.clone()]).as_ptr(), frame.as_ptr());
+        assert_eq!(join(vec![frame.clone(), frame]), "frameframe");
+    }
+}
