@@ -1,0 +1,150 @@
+//! One conversation, as an application holds it.
+
+use super::{
+    Client,
+    driver::{Wish, ended},
+};
+use crate::machine::{Answer, Call, ClientError, From, HistoryEntries, Input, Message, NewMessage};
+use duet_protocol::{ConversationId, Position, UserId, command::Page, delivery::Status};
+use tokio::sync::oneshot;
+
+/// A conversation. Holds nothing but its id and its client; as many as wanted may exist.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    client: Client,
+    id: ConversationId,
+}
+
+impl Conversation {
+    pub(super) fn new(client: Client, id: ConversationId) -> Self {
+        Self { client, id }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> ConversationId {
+        self.id
+    }
+
+    /// Shows the conversation: its events begin to come, and keep coming through all reconnects. With
+    /// [`From::After`] also when it is shown already, to read again from there.
+    ///
+    /// # Errors
+    /// `CLOSED_BY_USER` when the client has ended.
+    pub async fn subscribe(&self, from: From) -> Result<(), ClientError> {
+        self.client.input(Input::Subscribe(self.id, from)).await
+    }
+
+    /// Stops showing it. What waits to be sent there is still sent.
+    ///
+    /// # Errors
+    /// `CLOSED_BY_USER` when the client has ended.
+    pub async fn unsubscribe(&self) -> Result<(), ClientError> {
+        self.client.input(Input::Unsubscribe(self.id)).await
+    }
+
+    /// Queues a message and gives back its local echo at once, connected or not. What becomes of it is told by
+    /// `message.status` events.
+    ///
+    /// # Errors
+    /// `OUTBOX_FULL`, `TOO_LARGE`, `BAD_REQUEST` (empty), `CLOSED_BY_USER`; `TRANSPORT_CLOSED` for an ephemeral
+    /// message that cannot be sent now.
+    pub async fn send(&self, message: NewMessage) -> Result<Message, ClientError> {
+        let (reply, sent) = oneshot::channel();
+        self.client.wish(Wish::Send(self.id, message, reply)).await?;
+        sent.await.map_err(|_| ended())?
+    }
+
+    /// [`Conversation::send`] for plain text.
+    ///
+    /// # Errors
+    /// As [`Conversation::send`].
+    pub async fn send_text(&self, text: String) -> Result<Message, ClientError> {
+        self.send(NewMessage::text(&text)).await
+    }
+
+    /// The user has seen every event up to `seq`. Never goes back.
+    ///
+    /// # Errors
+    /// `CLOSED_BY_USER` when the client has ended.
+    pub async fn mark_read(&self, seq: u64) -> Result<(), ClientError> {
+        self.client.input(Input::MarkRead(self.id, seq)).await
+    }
+
+    /// The user pressed a key; as often as it happens.
+    ///
+    /// # Errors
+    /// `CLOSED_BY_USER` when the client has ended.
+    pub async fn keystroke(&self) -> Result<(), ClientError> {
+        self.client.input(Input::Keystroke(self.id)).await
+    }
+
+    /// The user left the input field.
+    ///
+    /// # Errors
+    /// `CLOSED_BY_USER` when the client has ended.
+    pub async fn stop_typing(&self) -> Result<(), ClientError> {
+        self.client.input(Input::StopTyping(self.id)).await
+    }
+
+    /// Up to where events were told, while it is shown: to be kept together with the events.
+    ///
+    /// # Errors
+    /// `CLOSED_BY_USER` when the client has ended.
+    pub async fn position(&self) -> Result<Option<Position>, ClientError> {
+        let (reply, position) = oneshot::channel();
+        self.client.wish(Wish::Position(self.id, reply)).await?;
+        position.await.map_err(|_| ended())
+    }
+
+    /// A page of the past, 1 to 500 events in ascending order.
+    ///
+    /// # Errors
+    /// The server's refusal, or `TIMEOUT`.
+    pub async fn history(&self, page: Page, limit: u16) -> Result<HistoryEntries, ClientError> {
+        match self.client.call(Call::History(self.id, page, limit)).await? {
+            Answer::History(page) => Ok(page),
+            _ => Ok(HistoryEntries { conversation: self.id, entries: Vec::new(), more: false }),
+        }
+    }
+
+    /// Staff: makes an agent responsible; `None` is oneself. `CONFLICT` when another was first.
+    ///
+    /// # Errors
+    /// The server's refusal, `TIMEOUT`, or `TRANSPORT_CLOSED` when the connection broke before the answer.
+    pub async fn assign(&self, agent: Option<UserId>) -> Result<(), ClientError> {
+        self.client.call(Call::Assign(self.id, agent)).await.map(drop)
+    }
+
+    /// The conversation is dealt with; the visitor's next message queues it again.
+    ///
+    /// # Errors
+    /// As [`Conversation::assign`].
+    pub async fn resolve(&self) -> Result<(), ClientError> {
+        self.client.call(Call::SetStatus(self.id, Status::Resolved)).await.map(drop)
+    }
+
+    /// Staff: the conversation is over and takes no more messages.
+    ///
+    /// # Errors
+    /// As [`Conversation::assign`].
+    pub async fn close(&self) -> Result<(), ClientError> {
+        self.client.call(Call::SetStatus(self.id, Status::Closed)).await.map(drop)
+    }
+
+    /// Adds members to a group, 100 at most.
+    ///
+    /// # Errors
+    /// The server's refusal, or `TIMEOUT`.
+    pub async fn add_members(&self, users: Vec<UserId>) -> Result<(), ClientError> {
+        self.client.call(Call::AddMembers(self.id, users)).await.map(drop)
+    }
+
+    /// Takes a member out, or oneself.
+    ///
+    /// # Errors
+    /// The server's refusal, or `TIMEOUT`.
+    pub async fn remove_member(&self, user: UserId) -> Result<(), ClientError> {
+        self.client.call(Call::RemoveMember(self.id, user)).await.map(drop)
+    }
+}

@@ -1,0 +1,15 @@
+//! The link over raw QUIC, ALPN `duet/1`: the machine's orders become streams, wrappers and datagrams, what comes
+//! back becomes facts for the machine. Decides nothing.
+//!
+//! Per connection one task owns it, and one task per stream writes and reads it, so that a stream without credit
+//! delays no other. What arrives waits in the driver's queue; when that is full, reading stops and QUIC's flow
+//! control tells the server.
+
+mod connection;
+mod dial;
+mod lane;
+mod trust;
+
+pub use connection::{Facts, Link, Order};
+pub use dial::{Dialer, LinkError};
+pub use trust::Trust;
