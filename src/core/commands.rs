@@ -34,6 +34,10 @@ impl Core {
             (_, Some(LaneUse::Conversation(key))) => self.conversation(now_ms, id, lane, key, command),
             (_, Some(LaneUse::Bulk)) => match command {
                 Command::HistoryRequest(request) => self.history(id, lane, request),
+                Command::Close(_) => {
+                    self.close_lane(id, lane);
+                    Ok(())
+                }
                 _ => Err(wrong_lane()),
             },
         };
@@ -124,15 +128,20 @@ impl Core {
             Command::Receipt(receipt) => self.receipt(now_ms, id, key, receipt),
             Command::Typing(signal) => self.typing(now_ms, id, signal),
             Command::Close(_) => {
-                self.lane_closed(id, lane);
-                let code = Code::UNSUBSCRIBED;
-                let ended = Unsubscribed { code, reason: code.sentence().into() };
-                self.send(id, lane, &Delivery::Unsubscribed(ended));
-                self.effects.push_back(Effect::CloseLane { connection: id, lane });
+                self.close_lane(id, lane);
                 Ok(())
             }
             _ => Err(wrong_lane()),
         }
+    }
+
+    /// The client asked for the end of a wrapped lane.
+    fn close_lane(&mut self, id: ConnectionId, lane: Lane) {
+        self.lane_closed(id, lane);
+        let code = Code::UNSUBSCRIBED;
+        let ended = Unsubscribed { code, reason: code.sentence().into() };
+        self.send(id, lane, &Delivery::Unsubscribed(ended));
+        self.effects.push_back(Effect::CloseLane { connection: id, lane });
     }
 
     fn publish(
@@ -150,6 +159,9 @@ impl Core {
             let cast = Delivery::Ephemeral(Ephemeral { author, content: publish.content });
             let (_, targets) = self.hub.live(key);
             self.effects.push_back(Effect::Cast { frame: cast.encode(), targets });
+            let (seq, at_ms, durability, replicas) = (0, now_ms, publish.durability, 0);
+            let sent = Published { id: publish.id, seq, at_ms, durability, replicas, duplicate: false };
+            self.send(id, lane, &Delivery::Published(sent));
             return Ok(());
         }
         let (mut decision, mut before) = self.decider(connection).publish(now_ms, key, &publish)?;

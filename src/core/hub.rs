@@ -139,6 +139,14 @@ impl Hub {
         targets
     }
 
+    /// A frame that is no event passes by everyone who is not live; they are told when they are.
+    pub fn pass_by(&mut self, key: ConversationKey) {
+        let listeners = self.rooms.get_mut(&key).into_iter().flat_map(|room| room.listeners.values_mut());
+        for listener in listeners.filter(|listener| listener.mode != Mode::Live) {
+            listener.fell_behind = true;
+        }
+    }
+
     /// Who is live, for frames that belong to the conversation but are no events, and the seq before which they stand.
     #[must_use]
     pub fn live(&self, key: ConversationKey) -> (u64, Vec<Target>) {

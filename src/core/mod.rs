@@ -24,6 +24,8 @@ mod effect;
 mod hub;
 mod inbox;
 mod input;
+#[cfg(test)]
+mod lane_laws;
 mod mutant;
 mod presence;
 mod record;
@@ -170,7 +172,10 @@ impl Core {
                 self.reauthenticated(now_ms, connection, request, &identity);
             }
             Input::Command { connection, lane, command } => self.command(now_ms, connection, lane, command),
-            Input::LaneClosed { connection, lane } => self.lane_closed(connection, lane),
+            Input::LaneClosed { connection, lane } => {
+                self.lane_closed(connection, lane);
+                self.effects.push_back(Effect::CloseLane { connection, lane });
+            }
             Input::Disconnected { connection } => self.disconnected(now_ms, connection, true),
             Input::Overflowed { target, seq } => self.overflowed(target, seq),
             Input::Writable { connection } => self.writable(connection),

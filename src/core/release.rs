@@ -111,6 +111,7 @@ impl Core {
 
     /// Sends a frame to who listens live; who finds no room gets the whole picture when it catches up.
     pub(super) fn notify(&mut self, key: ConversationKey, frame: Bytes) {
+        self.hub.pass_by(key);
         let (seq, targets) = self.hub.live(key);
         if !targets.is_empty() {
             self.effects.push_back(Effect::Deliver { seq, frame, targets });

@@ -1,0 +1,181 @@
+//! Laws of lanes: how they end, and what is told on them besides events.
+
+use super::{Append, ConnectionId, Core, CoreConfig, Effect, EventRow, Identity, Input, Lane, State};
+use duet_protocol::{
+    ClientMessageId, Code, Command, ConversationId, Delivery, DeviceId, DisplayName, FrameDecoder, Hello,
+    TenantName, UserId,
+    command::{
+        Assign, Close, CreateConversation, Durability, HistoryRequest, Open, Page, Publish, Receipt, Start,
+    },
+    delivery::ConversationKind,
+    event::Content,
+    hello::Role,
+};
+
+const NOW_MS: u64 = 1_800_000_000_000;
+const CONVERSATION: ConversationId = ConversationId([7; 16]);
+const VISITOR: ConnectionId = ConnectionId(1);
+const AGENT: ConnectionId = ConnectionId(2);
+
+#[test]
+fn a_lane_that_the_client_finishes_is_finished_by_the_server_too() {
+    let mut node = Node::with_a_conversation();
+    node.say(VISITOR, Lane(1), open(Start::Latest(0)));
+    let effects = node.tell(Input::LaneClosed { connection: VISITOR, lane: Lane(1) });
+    assert_eq!(effects, [Effect::CloseLane { connection: VISITOR, lane: Lane(1) }]);
+}
+
+#[test]
+fn close_ends_a_bulk_lane_like_any_other() {
+    let mut node = Node::with_a_conversation();
+    let page = Page::Before(u64::MAX);
+    let history = HistoryRequest { request: 1, conversation: CONVERSATION, page, limit: 10 };
+    node.say(VISITOR, Lane(1), Command::HistoryRequest(history));
+    let effects = node.say(VISITOR, Lane(1), Command::Close(Close {}));
+    assert!(
+        matches!(&told(&effects)[..], [Delivery::Unsubscribed(ended)] if ended.code == Code::UNSUBSCRIBED)
+    );
+    assert!(effects.contains(&Effect::CloseLane { connection: VISITOR, lane: Lane(1) }));
+    let effects = node.say(VISITOR, Lane(1), open(Start::Latest(0)));
+    assert!(matches!(told(&effects).first(), Some(Delivery::Opened(_))), "the number is free: {effects:?}");
+}
+
+#[test]
+fn an_ephemeral_message_is_acknowledged_without_a_position() {
+    let mut node = Node::with_a_conversation();
+    node.say(VISITOR, Lane(1), open(Start::Latest(0)));
+    let (id, durability) = (ClientMessageId::new(NOW_MS, [1; 10]), Durability::Ephemeral);
+    let publish = Publish { id, content: Content::text("42 %"), reply_to: None, durability };
+    let effects = node.say(VISITOR, Lane(1), Command::Publish(publish));
+    let told = told(&effects);
+    assert!(told.iter().any(|frame| matches!(frame, Delivery::Ephemeral(_))), "{told:?}");
+    let sent =
+        told.iter().find_map(|frame| if let Delivery::Published(sent) = frame { Some(*sent) } else { None });
+    let sent = sent.expect("an answer");
+    assert_eq!((sent.id, sent.seq, sent.durability, sent.replicas), (id, 0, Durability::Ephemeral, 0));
+}
+
+#[test]
+fn what_changes_while_a_backlog_is_read_is_told_once_the_client_is_level() {
+    let mut node = Node::with_a_conversation();
+    let assign = Assign { request: 1, conversation: CONVERSATION, agent: None };
+    node.say(AGENT, Lane::CONTROL, Command::Assign(assign));
+    node.say(AGENT, Lane(1), open(Start::Latest(0)));
+    let effects = node.say(VISITOR, Lane(1), open(Start::Latest(500)));
+    let read = effects
+        .iter()
+        .find_map(|effect| if let Effect::Read { read, .. } = effect { Some(*read) } else { None });
+    let publish = |n| Publish {
+        id: ClientMessageId::new(NOW_MS, [n; 10]),
+        content: Content::text("Hello"),
+        reply_to: None,
+        durability: Durability::Accepted,
+    };
+    node.say(AGENT, Lane(1), Command::Publish(publish(1)));
+    node.say(VISITOR, Lane(1), Command::Receipt(Receipt { received: 3, read: 3 }));
+    let effects = node.say(AGENT, Lane(1), Command::Receipt(Receipt { received: 5, read: 5 }));
+    assert!(!effects.iter().any(|effect| concerns(effect, VISITOR)), "the visitor is not level: {effects:?}");
+    let rows = node.rows.iter().filter(|row| row.seq <= 4).map(|row| (row.seq, row.bytes.clone())).collect();
+    let mut effects = node.tell(Input::EventsRead { read: read.expect("a read"), result: Ok(rows) });
+    let rest = effects
+        .iter()
+        .find_map(|effect| if let Effect::Read { read, .. } = effect { Some(*read) } else { None });
+    let rows = node.rows.iter().filter(|row| row.seq > 4).map(|row| (row.seq, row.bytes.clone())).collect();
+    effects.extend(node.tell(Input::EventsRead { read: rest.expect("another read"), result: Ok(rows) }));
+    let told = told(&effects);
+    let level = told.iter().position(|frame| matches!(frame, Delivery::CaughtUp(_))).expect("CaughtUp");
+    let marks = told[level..].iter().filter(|frame| matches!(frame, Delivery::ReceiptUpdated(_))).count();
+    assert_eq!(marks, 2, "the watermarks of both members: {told:?}");
+}
+
+/// A core whose disk is as fast as thought, and what it stored.
+struct Node {
+    core: Core,
+    rows: Vec<EventRow>,
+}
+
+impl Node {
+    /// A visitor with a support conversation, and an agent.
+    fn with_a_conversation() -> Self {
+        let core = Core::restore(CoreConfig::default(), State::default(), []).expect("an empty log");
+        let mut node = Self { core, rows: Vec::new() };
+        node.core.start(NOW_MS, &[TenantName::parse("acme").expect("a name")]);
+        node.settle();
+        node.hello(VISITOR, "vera", Role::Visitor);
+        node.hello(AGENT, "adam", Role::Agent);
+        let (kind, subject, members) = (ConversationKind::Support, None, Vec::new());
+        let create = CreateConversation { request: 1, conversation: CONVERSATION, kind, subject, members };
+        node.say(VISITOR, Lane::CONTROL, Command::CreateConversation(create));
+        node
+    }
+
+    fn hello(&mut self, connection: ConnectionId, user: &str, role: Role) {
+        let (tenant, user) =
+            (TenantName::parse("acme").expect("a name"), UserId::parse(user).expect("a name"));
+        let name = DisplayName::parse(user.as_str()).expect("a name");
+        let identity = Some(Identity { tenant, user, name, role, expires_ms: 0 });
+        let hello = Hello {
+            versions: vec![1],
+            token: None,
+            resume: None,
+            device: DeviceId::parse("device").expect("a name"),
+            sdk: DisplayName::parse("test").expect("a name"),
+            epoch_seen: 0,
+            capabilities: 0,
+        };
+        let entropy = [connection.0 as u8; 48];
+        self.tell(Input::Hello { connection, identity, hello, entropy });
+    }
+
+    fn say(&mut self, connection: ConnectionId, lane: Lane, command: Command) -> Vec<Effect> {
+        self.tell(Input::Command { connection, lane, command })
+    }
+
+    fn tell(&mut self, input: Input) -> Vec<Effect> {
+        self.core.handle(NOW_MS, input);
+        self.settle()
+    }
+
+    /// What the core wants, once everything that it appended is on the disk.
+    fn settle(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while let Some(effect) = self.core.poll_effect() {
+            if let Effect::Append(Append { index, events, .. }) = effect {
+                self.rows.extend(events);
+                self.core.handle(NOW_MS, Input::Persisted { upto: index });
+            } else {
+                effects.push(effect);
+            }
+        }
+        effects
+    }
+}
+
+fn open(start: Start) -> Command {
+    Command::Open(Open { conversation: CONVERSATION, start })
+}
+
+/// The frames that clients are sent, in order.
+fn told(effects: &[Effect]) -> Vec<Delivery> {
+    let frames = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { frame, .. } | Effect::Deliver { frame, .. } | Effect::Cast { frame, .. } => {
+            Some(frame)
+        }
+        _ => None,
+    });
+    let decode = |frame: &bytes::Bytes| {
+        let mut decoder = FrameDecoder::default();
+        decoder.push(frame);
+        let frame = decoder.next().expect("a frame").expect("a whole frame");
+        Delivery::decode(&frame).expect("a delivery").expect("a known kind")
+    };
+    frames.map(decode).collect()
+}
+
+fn concerns(effect: &Effect, connection: ConnectionId) -> bool {
+    match effect {
+        Effect::Send { connection: to, .. } => *to == connection,
+        Effect::Deliver { targets, .. } => targets.iter().any(|target| target.connection == connection),
+        _ => false,
+    }
+}
