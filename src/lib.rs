@@ -6,6 +6,8 @@ pub mod admin;
 pub mod config;
 pub mod core;
 #[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
 pub mod store;
 #[cfg(feature = "server")]
 pub mod transport;

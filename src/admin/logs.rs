@@ -25,5 +25,11 @@ pub fn start(log: &Log) -> Result<(), String> {
     } else {
         lines.with(fmt::layer().with_target(false).with_ansi(false).with_writer(std::io::stderr)).try_init()
     };
-    started.map_err(|error| error.to_string())
+    started.map_err(|error| error.to_string())?;
+    // A panic is a defect of ours; its place belongs where operators look. Its text holds no content of messages.
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current().name().unwrap_or("?").to_owned();
+        tracing::error!(%panic, thread, "a defect stopped this thread or task");
+    }));
+    Ok(())
 }

@@ -18,7 +18,6 @@ pub(super) fn check(source: &Source, dev: bool, serving: bool) -> Result<Config,
         .parsed("node", "1 to 128 bytes without control characters", |text| DisplayName::parse(text).ok())?;
     let data_dir = ask.text("data_dir").map(|(text, place)| resolve(&text, &place))?;
     let listen = ask.listen()?;
-    let tls = ask.tls()?;
     let origins = ask.origins()?;
     let limits = ask.limits()?;
     let store = Store {
@@ -39,6 +38,8 @@ pub(super) fn check(source: &Source, dev: bool, serving: bool) -> Result<Config,
         })?,
     };
     let drain_deadline = Duration::from_millis(ask.number("drain.deadline_ms", 0..=600_000)?);
+    // What is missing is said after what is wrong.
+    let tls = ask.tls()?;
     let tenants = tenant::check(&source.tenants)?;
     if tenants.is_empty() && serving && !dev {
         let rule = "at least one [[tenant]] with a [[tenant.key]] is required, or --dev for a demo tenant";

@@ -7,7 +7,10 @@
     reason = "a test stops at what it did not expect"
 )]
 
+mod node;
 mod power_cut;
+mod raw;
+mod serve;
 mod store;
 mod store_child;
 mod store_model;

@@ -1,0 +1,166 @@
+//! The end: waits for a signal or a failure, and stops in order.
+//!
+//! ```text
+//! SIGTERM, SIGINT ─► /readyz 503, nobody new ─► accepted writes reach the disk ─► Closing 3001 to every client
+//!                 ─► outboxes flushed, connections gone ─► store settled ─► exit 0          (deadline: drain.deadline_ms)
+//! a second signal ─► exit at once       a part failed ─► exit 1, what was acknowledged is on the disk
+//! ```
+
+use super::{
+    ServeError,
+    accept::Ports,
+    admission::Admission,
+    driver::{Fact, Stopped},
+    queues::Facts,
+};
+use crate::store::StoreError;
+use std::time::{Duration, Instant};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
+
+/// The signals that a server obeys.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// From now on they no longer end the process by themselves.
+    pub(super) fn listen() -> Result<Self, ServeError> {
+        let listen = |kind| signal(kind).map_err(|error| ServeError::system("signal handling", &error));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
+            _ = self.hang_up.recv() => Asked::Reload,
+        }
+    }
+
+    /// The next one that asks to stop.
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            if let Asked::Stop(signal) = self.next().await {
+                return signal;
+            }
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Asked {
+    Stop(&'static str),
+    Reload,
+}
+
+/// What is running.
+pub(super) struct Parts {
+    pub(super) signals: Signals,
+    pub(super) store_done: oneshot::Receiver<Result<(), StoreError>>,
+    pub(super) driver_done: JoinHandle<Stopped>,
+    pub(super) tasks: JoinSet<&'static str>,
+    pub(super) facts: Facts,
+    pub(super) admission: Admission,
+    pub(super) ports: Ports,
+    pub(super) deadline: Duration,
+}
+
+/// Waits until the server is told to stop, then stops it.
+///
+/// # Errors
+/// [`ServeError`] when a part of the server failed, before or while stopping.
+pub(super) async fn until_stopped(mut parts: Parts) -> Result<(), ServeError> {
+    loop {
+        tokio::select! {
+            asked = parts.signals.next() => match asked {
+                Asked::Reload => reload(&parts.ports),
+                Asked::Stop(signal) => {
+                    tracing::info!(signal, "stopping");
+                    break;
+                }
+            },
+            result = &mut parts.store_done => return Err(store_failure(result)),
+            result = &mut parts.driver_done => return Err(driver_failure(&mut parts.store_done, result.is_err()).await),
+            ended = parts.tasks.join_next() => return Err(task_failure(&ended)),
+        }
+    }
+    parts.admission.close();
+    parts.ports.refuse_new();
+    let deadline = Instant::now() + parts.deadline;
+    let asked = parts.facts.send(Fact::Drain(deadline)).await;
+    drop(parts.facts);
+    let stopped = async {
+        if asked.is_ok() {
+            let _ = timeout(parts.deadline + GRACE, &mut parts.driver_done).await;
+        }
+        parts.driver_done.abort();
+        // With the driver its end of the store's queue is gone: the store writes what it has and ends.
+        match timeout(parts.deadline + GRACE, &mut parts.store_done).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(result) => Err(store_failure(result)),
+            Err(_) => Err(ServeError::system("the orderly end of the store", &"the disk is too slow")),
+        }
+    };
+    let result = tokio::select! {
+        result = stopped => result,
+        signal = parts.signals.stop() => {
+            tracing::warn!(signal, "stopping at once");
+            return Ok(());
+        }
+    };
+    parts.tasks.abort_all();
+    parts.ports.close(GRACE).await;
+    if result.is_ok() {
+        tracing::info!("stopped");
+    }
+    result
+}
+
+/// What the last steps may take beyond the deadline.
+const GRACE: Duration = Duration::from_secs(2);
+
+fn reload(ports: &Ports) {
+    match ports.certificates().reload() {
+        Ok(changed) => tracing::info!(changed, "certificates read again"),
+        Err(error) => tracing::error!(%error, "the certificate in use stays"),
+    }
+}
+
+fn store_failure(result: Result<Result<(), StoreError>, oneshot::error::RecvError>) -> ServeError {
+    match result {
+        Ok(Err(error)) => ServeError::Store(error),
+        Ok(Ok(())) | Err(_) => ServeError::Defect("the store thread"),
+    }
+}
+
+/// The driver ends early by a defect of its own, or because the store is gone: then the store knows why.
+async fn driver_failure(
+    store_done: &mut oneshot::Receiver<Result<(), StoreError>>,
+    panicked: bool,
+) -> ServeError {
+    if panicked {
+        return ServeError::Defect("the driver");
+    }
+    match timeout(GRACE, store_done).await {
+        Ok(result) => store_failure(result),
+        Err(_) => ServeError::Defect("the driver"),
+    }
+}
+
+fn task_failure(ended: &Option<Result<&'static str, tokio::task::JoinError>>) -> ServeError {
+    match ended {
+        Some(Ok(name)) => ServeError::Defect(name),
+        Some(Err(_)) | None => ServeError::Defect("a listener"),
+    }
+}

@@ -1,0 +1,286 @@
+//! The driver: the one task that owns the core. It tells the core what happened and carries out what the core wants.
+//!
+//! ```text
+//! connections ──Arrival──► ┌────────┐ ──Job──────► store thread
+//!                          │ driver │ ──ReadJob──► readers
+//! store, readers ──Fact──► └────────┘ ──frames───► outboxes
+//! ```
+//!
+//! Facts come first, because they free memory and release replies. While more entries are on their way to the disk than
+//! the core wants, no arrivals are taken: connections wait, and flow control tells the clients. A panic in here ends the
+//! process: a core that was interrupted in the middle of an input must not go on.
+
+use super::{
+    clock::Clock,
+    outlets::{Outlets, Peer},
+    progress::Progress,
+    queues::{Job, ReadJob},
+};
+use crate::{
+    admin::{
+        health::{BEAT_EVERY, Health, Phase},
+        metrics as name,
+    },
+    core::{ConnectionId, Core, Effect, Input, ReadFailed, ReadId},
+};
+use bytes::Bytes;
+use metrics::{counter, gauge};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, TrySendError},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc::Receiver;
+
+/// What a connection tells the driver.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// It is there; frames for it go into this outbox. Always the first.
+    Opened(ConnectionId, Peer),
+    /// Something happened on it.
+    Input(Input),
+}
+
+/// What a thread, or the drain, tells the driver.
+#[derive(Debug)]
+pub(super) enum Fact {
+    /// Entries up to this index are on the disk.
+    Persisted { upto: u64 },
+    /// A page was read.
+    EventsRead { read: ReadId, result: Result<Vec<(u64, Bytes)>, ReadFailed> },
+    /// The disk takes no more writes, or does again.
+    ReadOnly(bool),
+    /// Finish what is on its way to the disk, close every connection, stop at the deadline.
+    Drain(Instant),
+}
+
+/// Owns the core.
+pub(super) struct Driver {
+    core: Core,
+    clock: Clock,
+    outlets: Outlets,
+    jobs: SyncSender<Job>,
+    readers: Vec<SyncSender<ReadJob>>,
+    health: Arc<Health>,
+    progress: Progress,
+    /// Jobs that found no room yet; arrivals wait until it is empty.
+    backlog: VecDeque<Job>,
+}
+
+/// Why the driver stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// It was asked to, and everything accepted is with the store.
+    Drained,
+    /// The store thread is gone.
+    StoreGone,
+}
+
+impl Driver {
+    /// Takes a core whose log ends, on the disk, at `last_index`.
+    pub(super) fn new(
+        core: Core,
+        last_index: u64,
+        jobs: SyncSender<Job>,
+        readers: Vec<SyncSender<ReadJob>>,
+        health: Arc<Health>,
+    ) -> Self {
+        let (clock, outlets, backlog) = (Clock::start(), Outlets::default(), VecDeque::new());
+        Self { core, clock, outlets, jobs, readers, health, progress: Progress::from(last_index), backlog }
+    }
+
+    /// Drives until it is told to drain or the store is gone.
+    pub(super) async fn run(mut self, mut arrivals: Receiver<Arrival>, mut facts: Receiver<Fact>) -> Stopped {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut drain: Option<Drain> = None;
+        self.tick();
+        loop {
+            self.beat(arrivals.len());
+            if drain.as_mut().is_some_and(|drain| self.step(drain)) {
+                return Stopped::Drained;
+            }
+            let open = self.backlog.is_empty() && !self.core.is_saturated();
+            let wake = self.next_wake(drain.as_ref());
+            tokio::select! {
+                biased;
+                fact = facts.recv() => match fact {
+                    Some(Fact::Drain(deadline)) => {
+                        self.health.enter(Phase::Draining);
+                        let left = deadline.saturating_duration_since(Instant::now());
+                        drain = Some(Drain { tell_at: Instant::now() + left / 2, deadline, told: false });
+                    }
+                    Some(fact) => self.take_fact(fact),
+                    None => return Stopped::StoreGone,
+                },
+                taken = arrivals.recv_many(&mut batch, BATCH), if open => {
+                    if taken == 0 {
+                        // Nobody can connect any more: the listeners are gone without a drain.
+                        return Stopped::Drained;
+                    }
+                    for arrival in batch.drain(..) {
+                        self.take_arrival(arrival, drain.is_some());
+                    }
+                }
+                () = tokio::time::sleep_until(wake.into()) => self.tick(),
+            }
+            if self.push_jobs().is_err() {
+                return Stopped::StoreGone;
+            }
+        }
+    }
+
+    /// Goes on with stopping; true when it is done. Replies to what was accepted go out before clients are told.
+    fn step(&mut self, drain: &mut Drain) -> bool {
+        let now = Instant::now();
+        let settled = self.progress.in_flight() == 0 && self.backlog.is_empty();
+        if !drain.told && (settled || now >= drain.tell_at) {
+            drain.told = true;
+            self.outlets.shut_down(drain.deadline.saturating_duration_since(now));
+        }
+        now >= drain.deadline || (settled && drain.told && self.outlets.is_empty())
+    }
+
+    fn take_arrival(&mut self, arrival: Arrival, draining: bool) {
+        match arrival {
+            Arrival::Opened(connection, peer) if draining => peer.turn_away(connection),
+            Arrival::Opened(connection, peer) => self.outlets.open(connection, peer),
+            Arrival::Input(input) => {
+                match &input {
+                    Input::Disconnected { connection } => self.outlets.closed(*connection),
+                    Input::Command { command, .. } => {
+                        let kind = command_name(command.kind());
+                        counter!(name::COMMANDS, "kind" => kind).increment(1);
+                        if draining {
+                            return;
+                        }
+                        self.progress.publish_begins(command);
+                    }
+                    _ => {}
+                }
+                self.handle(input);
+            }
+        }
+    }
+
+    fn take_fact(&mut self, fact: Fact) {
+        match fact {
+            Fact::Persisted { upto } => {
+                self.handle(Input::Persisted { upto });
+                self.progress.persisted(upto);
+            }
+            Fact::EventsRead { read, result } => self.handle(Input::EventsRead { read, result }),
+            Fact::ReadOnly(read_only) => {
+                self.health.enter(if read_only { Phase::ReadOnly } else { Phase::Ready });
+                self.handle(Input::ReadOnly(read_only));
+            }
+            Fact::Drain(_) => {}
+        }
+    }
+
+    fn tick(&mut self) {
+        self.handle(Input::Tick);
+    }
+
+    /// One input, and everything that follows from it.
+    fn handle(&mut self, input: Input) {
+        let mut next = VecDeque::from([input]);
+        while let Some(input) = next.pop_front() {
+            let now_ms = self.clock.now_ms();
+            self.core.handle(now_ms, input);
+            while let Some(effect) = self.core.poll_effect() {
+                self.carry_out(effect, &mut next);
+            }
+        }
+        self.progress.input_done();
+    }
+
+    fn carry_out(&mut self, effect: Effect, next: &mut VecDeque<Input>) {
+        match effect {
+            Effect::Append(append) => {
+                self.progress.appended(append.index);
+                self.backlog.push_back(Job::Append(append));
+            }
+            Effect::Checkpoint { index, rows } => self.backlog.push_back(Job::Checkpoint { index, rows }),
+            Effect::Read { read, conversation, after, upto, bytes_max, latest } => {
+                let job = ReadJob { read, conversation, after, upto, bytes_max, latest };
+                if self.read(job).is_err() {
+                    counter!(name::READS_FAILED).increment(1);
+                    next.push_back(Input::EventsRead { read, result: Err(ReadFailed) });
+                }
+            }
+            Effect::Send { connection, lane, frame } => self.outlets.send(connection, lane, frame),
+            Effect::Deliver { seq, frame, targets } => {
+                for target in targets {
+                    next.extend(self.outlets.deliver(target, seq, &frame));
+                }
+            }
+            Effect::Cast { frame, targets } => self.outlets.cast(&frame, &targets),
+            Effect::Signal { frame, connections } => self.outlets.signal(&frame, &connections),
+            Effect::CloseLane { connection, lane } => self.outlets.close_lane(connection, lane),
+            Effect::Disconnect { connection, code, reason } => {
+                self.outlets.disconnect(connection, code, &reason);
+            }
+        }
+    }
+
+    fn read(&self, job: ReadJob) -> Result<(), TrySendError<ReadJob>> {
+        let reader = usize::try_from(job.read.0).unwrap_or(0) % self.readers.len();
+        self.readers[reader].try_send(job)
+    }
+
+    /// Hands over what the store has room for, in order.
+    fn push_jobs(&mut self) -> Result<(), ()> {
+        while let Some(job) = self.backlog.pop_front() {
+            match self.jobs.try_send(job) {
+                Ok(()) => {}
+                Err(TrySendError::Full(job)) => {
+                    self.backlog.push_front(job);
+                    return Ok(());
+                }
+                Err(TrySendError::Disconnected(_)) => return Err(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn next_wake(&self, drain: Option<&Drain>) -> Instant {
+        let beat = Instant::now() + BEAT_EVERY;
+        let timer = self.core.next_deadline().map_or(beat, |at_ms| self.clock.instant(at_ms));
+        let backlog = if self.backlog.is_empty() { beat } else { Instant::now() + BACKLOG_RETRY };
+        timer
+            .min(beat)
+            .min(backlog)
+            .min(drain.map_or(beat, |drain| if drain.told { drain.deadline } else { drain.tell_at }))
+    }
+
+    fn beat(&self, waiting: usize) {
+        let progress = &self.progress;
+        self.health.beat(self.core.state().tip.epoch, progress.durable());
+        gauge!(name::EPOCH).set(self.core.state().tip.epoch as f64);
+        gauge!(name::SESSIONS).set(self.core.state().sessions.len() as f64);
+        gauge!(name::CONVERSATIONS).set(self.core.state().conversations.len() as f64);
+        gauge!(name::IN_FLIGHT).set(progress.in_flight() as f64);
+        gauge!(name::DRIVER_QUEUE).set(waiting as f64);
+    }
+}
+
+/// How far stopping has come.
+struct Drain {
+    /// Clients are told at the latest now, even if entries are still on their way to the disk.
+    tell_at: Instant,
+    deadline: Instant,
+    told: bool,
+}
+
+/// Arrivals that are taken at once.
+const BATCH: usize = 128;
+
+/// How soon a full queue of the store is tried again, should it report nothing before.
+const BACKLOG_RETRY: Duration = Duration::from_millis(5);
+
+fn command_name(kind: u8) -> &'static str {
+    duet_protocol::Command::KINDS.iter().find(|row| row.0 == kind).map_or("unknown", |row| row.1)
+}

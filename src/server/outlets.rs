@@ -1,0 +1,172 @@
+//! The ways out: one outbox a connection, and what happens when one has no room.
+//!
+//! Replies may use a reserve; a connection that cannot even take a reply is closed as slow. Events that find no room end
+//! their run, and the core begins a new one when there is room again. Signals and unstored messages are dropped.
+
+use crate::{
+    admin::metrics as name,
+    core::{ConnectionId, Input, Lane, Target},
+    transport::{self, Class, Outbox, Outgoing, Pushed},
+};
+use bytes::Bytes;
+use duet_protocol::{Code, Delivery, Frame, delivery::Closing};
+use metrics::{counter, gauge};
+use std::{collections::BTreeMap, time::Duration};
+use tracing::Span;
+
+/// A connection as the driver knows it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    outbox: Outbox,
+    span: Span,
+    /// The run of each lane that found no room: nothing of it is sent any more.
+    broken: BTreeMap<Lane, u32>,
+}
+
+impl Peer {
+    pub(super) fn new(outbox: Outbox, span: Span) -> Self {
+        Self { outbox, span, broken: BTreeMap::new() }
+    }
+
+    /// A connection that came while the node stops.
+    pub(super) fn turn_away(&self, connection: ConnectionId) {
+        tracing::debug!(connection = connection.0, "turned away: the node stops");
+        close(&self.outbox, Code::SHUTDOWN, Code::SHUTDOWN.sentence(), 1_000);
+    }
+}
+
+/// Every connection's way out.
+#[derive(Debug, Default)]
+pub(super) struct Outlets {
+    peers: BTreeMap<ConnectionId, Peer>,
+}
+
+impl Outlets {
+    pub(super) fn open(&mut self, connection: ConnectionId, peer: Peer) {
+        let transport = peer.outbox.path().transport.name();
+        gauge!(name::CONNECTIONS, "transport" => transport).increment(1.0);
+        counter!(name::CONNECTIONS_OPENED, "transport" => transport).increment(1);
+        self.peers.insert(connection, peer);
+    }
+
+    pub(super) fn closed(&mut self, connection: ConnectionId) {
+        if let Some(peer) = self.peers.remove(&connection) {
+            let transport = peer.outbox.path().transport.name();
+            gauge!(name::CONNECTIONS, "transport" => transport).decrement(1.0);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    pub(super) fn send(&mut self, connection: ConnectionId, lane: Lane, frame: Bytes) {
+        let Some(peer) = self.peers.get(&connection) else { return };
+        observe(&frame, &peer.span);
+        if push(&peer.outbox, lane, frame, Class::Reply) == Pushed::Full {
+            counter!(name::OUTBOX_FULL, "class" => "reply").increment(1);
+            self.disconnect(connection, Code::SLOW, Code::SLOW.sentence());
+        }
+    }
+
+    /// Sends an event of a run; the answer says that the run ended here.
+    pub(super) fn deliver(&mut self, target: Target, seq: u64, frame: &Bytes) -> Option<Input> {
+        let peer = self.peers.get_mut(&target.connection)?;
+        if peer.broken.get(&target.lane).is_some_and(|run| *run >= target.run) {
+            return None;
+        }
+        if push(&peer.outbox, target.lane, frame.clone(), Class::Event) != Pushed::Full {
+            return None;
+        }
+        counter!(name::OUTBOX_FULL, "class" => "event").increment(1);
+        peer.broken.insert(target.lane, target.run);
+        Some(Input::Overflowed { target, seq })
+    }
+
+    pub(super) fn cast(&mut self, frame: &Bytes, targets: &[Target]) {
+        for target in targets {
+            if let Some(peer) = self.peers.get(&target.connection) {
+                count_dropped(push(&peer.outbox, target.lane, frame.clone(), Class::Signal));
+            }
+        }
+    }
+
+    pub(super) fn signal(&mut self, frame: &Bytes, connections: &[ConnectionId]) {
+        let (_, datagram) = Frame::split(frame);
+        for connection in connections {
+            if let Some(peer) = self.peers.get(connection) {
+                count_dropped(peer.outbox.datagram(datagram.clone()));
+            }
+        }
+    }
+
+    pub(super) fn close_lane(&mut self, connection: ConnectionId, lane: Lane) {
+        if let Some(peer) = self.peers.get_mut(&connection) {
+            peer.broken.remove(&lane);
+            peer.outbox.close_lane(transport::Lane(lane.0));
+        }
+    }
+
+    pub(super) fn disconnect(&mut self, connection: ConnectionId, code: Code, reason: &str) {
+        if let Some(peer) = self.peers.get(&connection) {
+            counter!(name::DISCONNECTS, "code" => code.name()).increment(1);
+            tracing::info!(parent: &peer.span, code = code.0, reason, "closing");
+            close(&peer.outbox, code, reason, 0);
+        }
+    }
+
+    /// The node stops: every client is told, each with a slot of its own for coming back, spread over two seconds.
+    pub(super) fn shut_down(&mut self, within: Duration) {
+        tracing::info!(connections = self.peers.len(), within_ms = within.as_millis() as u64, "draining");
+        let count = self.peers.len().max(1) as u64;
+        for (slot, peer) in self.peers.values().enumerate() {
+            let spread_ms = (slot as u64 * RETURN_SPREAD_MS / count) as u32;
+            close(&peer.outbox, Code::SHUTDOWN, Code::SHUTDOWN.sentence(), RETURN_AFTER_MS + spread_ms);
+        }
+    }
+}
+
+/// Clients of a node that stops come back after this time at the earliest, and within the spread behind it.
+const RETURN_AFTER_MS: u32 = 250;
+const RETURN_SPREAD_MS: u64 = 2_000;
+
+/// Sends `Closing` and closes with the same code.
+pub(super) fn close(outbox: &Outbox, code: Code, reason: &str, retry_after_ms: u32) {
+    let closing = Closing { code, reason: reason.to_owned(), retry_after_ms, endpoint: None };
+    let frame = Delivery::Closing(closing).encode();
+    // Without room for it the code of the carrier alone has to tell.
+    let _ = push(outbox, Lane::CONTROL, frame, Class::Reply);
+    outbox.close(u32::from(code.0), reason);
+}
+
+fn push(outbox: &Outbox, lane: Lane, frame: Bytes, class: Class) -> Pushed {
+    outbox.push(Outgoing { lane: transport::Lane(lane.0), frame, class })
+}
+
+fn count_dropped(pushed: Pushed) {
+    if pushed != Pushed::Queued {
+        counter!(name::SIGNALS_DROPPED).increment(1);
+    }
+}
+
+/// What a reply tells the operator: refusals are counted, a welcome names its session in every later line of the log.
+fn observe(frame: &Bytes, span: &Span) {
+    let (_, inner) = Frame::split(frame);
+    if !matches!(inner.first(), Some(&REFUSED | &WELCOME)) {
+        return;
+    }
+    match Frame::from_datagram(inner).map(|frame| Delivery::decode(&frame)) {
+        Ok(Ok(Some(Delivery::Refused(refusal)))) => {
+            counter!(name::REFUSALS, "code" => refusal.code.name()).increment(1);
+        }
+        Ok(Ok(Some(Delivery::Welcome(welcome)))) => {
+            span.record("session", tracing::field::display(welcome.session));
+            let tenant = welcome.tenant.as_str();
+            tracing::info!(parent: span, tenant, role = ?welcome.role, resumed = ?welcome.resumed, "welcome");
+        }
+        _ => {}
+    }
+}
+
+const WELCOME: u8 = 0x42;
+const REFUSED: u8 = 0x45;

@@ -1,0 +1,177 @@
+//! The store's thread: takes what the core appended, writes it in groups, reports what is durable.
+//!
+//! Batching is natural: while one group is being synced, the next one collects; no timer adds latency. A disk without
+//! space is waited for, because what was applied must be written; a disk that failed ends the process.
+
+use super::{
+    driver::Fact,
+    queues::{Facts, Job, Jobs},
+};
+use crate::{
+    admin::metrics as name,
+    core::{Append, Row},
+    store::{EventRow, GROUP_ENTRIES_MAX, LogItem, StoreError, Writer},
+};
+use metrics::{gauge, histogram};
+use std::{sync::mpsc::RecvTimeoutError, time::Duration};
+
+/// Runs until the queue's other end is dropped and all of it is written.
+///
+/// # Errors
+/// The failure of the disk or the database after which nothing may be written any more.
+pub(super) fn run(mut writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> Result<(), StoreError> {
+    let mut truncate_to = None;
+    loop {
+        let first = match jobs.recv_timeout(SETTLE_AFTER) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => {
+                writer.settle()?;
+                truncate_to = truncate(&mut writer, truncate_to)?;
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return writer.settle(),
+        };
+        let (group, checkpoint) = collect(first, jobs);
+        if !group.is_empty() {
+            let upto = commit(&mut writer, &group, facts)?;
+            if facts.blocking_send(Fact::Persisted { upto }).is_err() {
+                return writer.settle();
+            }
+        }
+        if let Some((index, rows)) = checkpoint {
+            take_checkpoint(&mut writer, index, &rows, facts)?;
+            truncate_to = Some((index + 1).saturating_sub(log_keep));
+        }
+        truncate_to = truncate(&mut writer, truncate_to)?;
+    }
+}
+
+/// A silence after which the acknowledged index is made as new as the log.
+const SETTLE_AFTER: Duration = Duration::from_secs(1);
+
+/// How often a full disk is tried again.
+const SPACE_RETRY: Duration = Duration::from_millis(500);
+
+/// A group of entries, and the checkpoint that follows it, if any.
+fn collect(first: Job, jobs: &Jobs) -> (Vec<LogItem>, Option<(u64, Vec<Row>)>) {
+    let mut group = Vec::new();
+    let mut next = Some(first);
+    while let Some(job) = next {
+        match job {
+            Job::Append(append) => group.push(item(append)),
+            Job::Checkpoint { index, rows } => return (group, Some((index, rows))),
+        }
+        next = if group.len() < GROUP_ENTRIES_MAX { jobs.try_recv().ok() } else { None };
+    }
+    (group, None)
+}
+
+fn commit(writer: &mut Writer, group: &[LogItem], facts: &Facts) -> Result<u64, StoreError> {
+    let durable = with_space(facts, || writer.commit(group))?;
+    histogram!(name::COMMIT_GROUP).record(durable.entries as f64);
+    histogram!(name::COMMIT_BARRIER).record(durable.barrier.as_secs_f64());
+    histogram!(name::COMMIT_TOOK).record(durable.took.as_secs_f64());
+    gauge!(name::LOG_INDEX).set(durable.upto as f64);
+    Ok(durable.upto)
+}
+
+fn take_checkpoint(writer: &mut Writer, index: u64, rows: &[Row], facts: &Facts) -> Result<(), StoreError> {
+    let done = with_space(facts, || writer.checkpoint(index, rows))?;
+    histogram!(name::CHECKPOINT_TOOK).record(done.took.as_secs_f64());
+    gauge!(name::CHECKPOINT_INDEX).set(done.index as f64);
+    tracing::debug!(index, rows = done.rows, took_ms = done.took.as_millis() as u64, "checkpoint");
+    Ok(())
+}
+
+/// Does a piece of work that must be done, however long the disk is full. Ends without it only when the driver is gone.
+fn with_space<T>(facts: &Facts, mut work: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let mut waited = false;
+    loop {
+        match work() {
+            Err(error @ StoreError::ReadOnly { .. }) => {
+                if !waited {
+                    tracing::error!(%error, "waiting for space on the disk");
+                    gauge!(name::READ_ONLY).set(1.0);
+                    waited = true;
+                }
+                if facts.blocking_send(Fact::ReadOnly(true)).is_err() {
+                    return Err(error);
+                }
+                std::thread::sleep(SPACE_RETRY);
+            }
+            result => {
+                if waited {
+                    tracing::info!("the disk has space again");
+                    gauge!(name::READ_ONLY).set(0.0);
+                    let _ = facts.blocking_send(Fact::ReadOnly(false));
+                }
+                return result;
+            }
+        }
+    }
+}
+
+/// One step of removing old entries; what is left to remove.
+fn truncate(writer: &mut Writer, keep_from: Option<u64>) -> Result<Option<u64>, StoreError> {
+    let Some(from) = keep_from else { return Ok(None) };
+    let done = writer.truncate_front(from)?;
+    Ok(done.more.then_some(from))
+}
+
+fn item(append: Append) -> LogItem {
+    let events = append.events.into_iter().map(|row| EventRow {
+        tenant: row.conversation.tenant.0,
+        conversation: row.conversation.conversation.0,
+        seq: row.seq,
+        bytes: row.bytes,
+    });
+    LogItem { index: append.index, epoch: append.epoch, bytes: append.bytes, events: events.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        core::{self, ConversationKey, TenantId},
+        server::queues,
+        store::{Opened, Store, StoreOptions},
+    };
+    use bytes::Bytes;
+    use duet_protocol::ConversationId;
+
+    fn append(index: u64) -> Job {
+        let conversation = ConversationKey { tenant: TenantId(1), conversation: ConversationId([7; 16]) };
+        let event = core::EventRow { conversation, seq: index, bytes: Bytes::from_static(b"event") };
+        Job::Append(Append { index, epoch: 1, bytes: Bytes::from_static(b"entry"), events: vec![event] })
+    }
+
+    #[test]
+    fn everything_handed_over_is_on_the_disk_when_the_queue_ends_and_is_reported_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { free_floor_bytes: 0, ..StoreOptions::default() };
+        let Opened { writer, .. } = Store::open(dir.path(), options).unwrap();
+        let (facts, mut facts_in) = queues::facts();
+        let (jobs, jobs_out) = queues::jobs();
+        for index in 1..=300 {
+            jobs.send(append(index)).unwrap();
+        }
+        jobs.send(Job::Checkpoint { index: 300, rows: vec![(b"k".to_vec(), Some(b"v".to_vec()))] }).unwrap();
+        jobs.send(append(301)).unwrap();
+        drop(jobs);
+        run(writer, &jobs_out, &facts, 100).unwrap();
+        drop(facts);
+        let mut reported = Vec::new();
+        while let Some(Fact::Persisted { upto }) = facts_in.blocking_recv() {
+            reported.push(upto);
+        }
+        assert_eq!(
+            reported,
+            [128, 256, 300, 301],
+            "a group has at most 128 entries and ends at a checkpoint"
+        );
+        let Opened { recovered, reader, .. } = Store::open(dir.path(), options).unwrap();
+        assert_eq!((recovered.last_index, recovered.checkpoint, recovered.first_index), (301, 300, 201));
+        assert_eq!(recovered.state().count(), 1);
+        assert_eq!(reader.events(1, &[7; 16], 1, 301, usize::MAX).unwrap().len(), 301);
+    }
+}

@@ -1,0 +1,66 @@
+//! Every queue of the server, with its bound and its policy.
+//!
+//! | queue | from | to | bound | when full |
+//! |---|---|---|---|---|
+//! | commands | connections | driver | 1,024 | the connection waits, and stops reading |
+//! | facts | store thread, readers, drain | driver | 1,024 | the sender waits; the driver never waits for it |
+//! | jobs | driver | store thread | 8,192 | the driver keeps the rest and takes no commands meanwhile |
+//! | reads | driver | one reader thread | 256 | the read fails, and its client subscribes again |
+
+use super::driver::{Arrival, Fact};
+use crate::core::{Append, ConversationKey, ReadId, Row};
+use std::sync::mpsc as threads;
+use tokio::sync::mpsc as tasks;
+
+/// What connections send to the driver.
+pub(super) type Arrivals = tasks::Sender<Arrival>;
+
+/// What threads send to the driver.
+pub(super) type Facts = tasks::Sender<Fact>;
+
+/// What the store thread takes.
+pub(super) type Jobs = threads::Receiver<Job>;
+
+/// What a reader thread takes.
+pub(super) type Reads = threads::Receiver<ReadJob>;
+
+/// Work for the store thread.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Write an entry.
+    Append(Append),
+    /// Write state rows.
+    Checkpoint {
+        /// They are the state after this entry.
+        index: u64,
+        /// The rows.
+        rows: Vec<Row>,
+    },
+}
+
+/// Work for a reader thread: events `after < seq <= upto`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadJob {
+    pub(super) read: ReadId,
+    pub(super) conversation: ConversationKey,
+    pub(super) after: u64,
+    pub(super) upto: u64,
+    pub(super) bytes_max: usize,
+    pub(super) latest: bool,
+}
+
+pub(super) fn arrivals() -> (Arrivals, tasks::Receiver<Arrival>) {
+    tasks::channel(1_024)
+}
+
+pub(super) fn facts() -> (Facts, tasks::Receiver<Fact>) {
+    tasks::channel(1_024)
+}
+
+pub(super) fn jobs() -> (threads::SyncSender<Job>, Jobs) {
+    threads::sync_channel(8_192)
+}
+
+pub(super) fn reads() -> (threads::SyncSender<ReadJob>, Reads) {
+    threads::sync_channel(256)
+}

@@ -1,0 +1,88 @@
+//! How the server tells that it is ready, and where: in the log, on standard output, in a file.
+
+use super::{ServeError, ServeOptions, accept::Ports, http::Http};
+use crate::config::Config;
+use serde::Serialize;
+use std::{fs, io::Write, net::SocketAddr, path::Path, time::Duration};
+
+/// Where a server that is ready can be reached.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ready {
+    /// Its name.
+    pub node: String,
+    /// Addresses for clients, UDP and TCP.
+    pub clients: Vec<SocketAddr>,
+    /// Health and metrics.
+    pub admin: SocketAddr,
+    /// The demo page, with `--dev`.
+    pub dev: Option<String>,
+    /// SHA-256 of the certificate's DER, lower-case hexadecimal.
+    pub certificate_sha256: String,
+    /// The process.
+    pub pid: u32,
+    /// From the start of the process's work until now, milliseconds.
+    pub ready_after_ms: u64,
+}
+
+impl Ready {
+    pub(super) fn new(config: &Config, ports: &Ports, http: &Http) -> Self {
+        let dev = http.dev_addresses.first();
+        Self {
+            node: config.node.as_str().to_owned(),
+            clients: ports.addresses(),
+            admin: http.admin_address,
+            dev: dev.map(|address| format!("http://localhost:{}/", address.port())),
+            certificate_sha256: ports
+                .certificates()
+                .hash()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+            pid: std::process::id(),
+            ready_after_ms: 0,
+        }
+    }
+
+    /// `localhost:port`, for clients on this machine.
+    pub(super) fn local_endpoints(&self) -> Vec<String> {
+        self.clients.first().map(|address| format!("localhost:{}", address.port())).into_iter().collect()
+    }
+
+    /// Tells it.
+    ///
+    /// # Errors
+    /// [`ServeError::File`] when the ready file cannot be written.
+    pub(super) fn tell(&mut self, options: &ServeOptions, after: Duration) -> Result<(), ServeError> {
+        self.ready_after_ms = after.as_millis() as u64;
+        let clients: Vec<String> = self.clients.iter().map(SocketAddr::to_string).collect();
+        tracing::info!(
+            node = self.node,
+            clients = clients.join(","),
+            admin = %self.admin,
+            ready_after_ms = self.ready_after_ms,
+            "ready"
+        );
+        let line =
+            serde_json::to_string(self).map_err(|error| ServeError::system("the ready line", &error))?;
+        if let Some(file) = &options.ready_file {
+            write_whole(file, &line).map_err(|error| ServeError::file(file, error))?;
+        }
+        let mut out = std::io::stdout().lock();
+        // A closed standard output is nobody who waits for this line.
+        let _ = match &self.dev {
+            _ if options.print_ready => writeln!(out, "{line}"),
+            Some(page) => writeln!(out, "Duet is ready. A visitor and an agent chat at {page}"),
+            None => Ok(()),
+        }
+        .and_then(|()| out.flush());
+        Ok(())
+    }
+}
+
+/// A reader of the file finds all of it or nothing.
+fn write_whole(file: &Path, line: &str) -> std::io::Result<()> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".new");
+    fs::write(&name, format!("{line}\n"))?;
+    fs::rename(&name, file)
+}
