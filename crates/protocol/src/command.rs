@@ -46,7 +46,7 @@ frames! {
         0x11 Publish(Publish),
         /// Conversation: how far the user has received and read.
         0x12 Receipt(Receipt),
-        /// Conversation on a wrapped lane: unsubscribe. A stream is finished instead.
+        /// Conversation or bulk, on a wrapped lane: its end. A stream is finished instead.
         0x13 Close(Close),
         /// Bulk.
         0x18 HistoryRequest(HistoryRequest),
@@ -215,7 +215,7 @@ pub struct Receipt {
     pub read: u64,
 }
 
-/// Unsubscribes a wrapped lane; its number may be used again after the server's `Unsubscribed`.
+/// Ends a wrapped lane; its number may be used again after the server's `Unsubscribed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct Close {}
 
@@ -228,7 +228,7 @@ pub struct HistoryRequest {
     pub conversation: ConversationId,
     /// Which way to read.
     pub page: Page,
-    /// Most events wanted, 1 to 500; a page also ends at about 48 KiB.
+    /// Most events wanted, 1 to 500; a page also ends at about 44 KiB.
     pub limit: u16,
 }
 

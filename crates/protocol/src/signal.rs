@@ -1,7 +1,7 @@
 //! Ephemeral facts: small, versioned, whole each time, safe to lose, never logged.
 //!
-//! They travel as datagrams where the transport has them. A receiver drops what has a version below the one it holds,
-//! so versions must grow for as long as the session lives, also when a page is loaded anew: Unix milliseconds do.
+//! They travel as datagrams where the transport has them. A receiver drops what has no higher version than the one it
+//! holds: a server per connection, over both kinds. Unix milliseconds make good versions.
 
 use crate::{
     codec::{Decode, Encode},
@@ -13,7 +13,7 @@ use crate::{
 pub struct TypingSignal {
     /// Where.
     pub conversation: ConversationId,
-    /// Grows with every signal of this session.
+    /// Grows with every signal of this connection, of either kind.
     pub version: u64,
     /// Whether the user types.
     pub active: bool,
@@ -22,7 +22,7 @@ pub struct TypingSignal {
 /// The user has left keyboard and screen alone, or is back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct IdleSignal {
-    /// Grows with every signal of this session.
+    /// Grows with every signal of this connection, of either kind.
     pub version: u64,
     /// Whether the user is idle.
     pub idle: bool,
