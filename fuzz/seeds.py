@@ -35,6 +35,7 @@ def seeds():
         yield "command", data
         yield "delivery", data
     yield "client", bytes(CHAT)
+    yield "operations", bytes(NODE)
 
 
 # A script for the client's machine (fuzz/src/client.rs): it connects, shows a conversation, hears two messages, sends
@@ -46,6 +47,33 @@ SAY = [20, 1, 17, 0, 1, 3, 1, 1, 1, 21, 1, 2, 22, 1]
 DROP = [8, 9, 1, 1]
 AGAIN = [7, 3, 13, 1, 1, 0, 0, 0, 8, 4, 100, 100, 100, 100, 100, 14, 1, 1, 1, 3, 1, 2, 0, 15, 1, 3, 3, 1, 0, 16, 1, 3]
 CHAT = CONNECT + SHOW + HEAR + SAY + DROP + AGAIN
+
+
+# A script for the core (fuzz/src/operations.rs): two members of a group, a message that is sent twice before and after
+# it is durable, a reader that runs full, a crash from the checkpoint, the session resumed, the message once more.
+def hello(who, resume=7):
+    return [2, who, 0, 0, resume, 0, 1, 0]
+
+
+def command(connection, lane, kind, *numbers):
+    return [12, connection, lane, 1, kind, *numbers]
+
+
+DISK, READ, FULL, ROOM, CRASH = [5, 50], [6, 0], [7, 2], [8, 2], [10, 0]
+CREATE = command(1, 0, 4, 1, 1, 1, 1, 1)
+OPEN = command(1, 1, 11, 0, 10, 1) + command(2, 1, 11, 0, 10, 1) + READ + READ
+
+
+def publish(connection, number):
+    return command(connection, 1, 13, 0, number, 0, 0, 0)
+
+
+NODE = [
+    *hello(0), *hello(1), *DISK, *CREATE, *DISK, *OPEN, *publish(1, 1), *publish(1, 1), *DISK, *publish(1, 1),
+    *FULL, *publish(1, 2), *DISK, *publish(2, 3), *DISK, *ROOM, *publish(1, 4), *DISK, *READ, *publish(1, 5), *DISK,
+    *command(2, 1, 16, 3, 3), *command(1, 0, 18, 1, 0, 9), *READ, *publish(1, 6), *CRASH,
+    *hello(0, 0), *DISK, *command(3, 1, 11, 0, 10, 1), *READ, *publish(3, 1), *publish(3, 6), *DISK,
+]
 
 
 def main():

@@ -3,7 +3,7 @@
 //! The input is a script: one byte chooses what happens next, the following ones fill in its numbers. Some steps are
 //! well-formed (a welcome, an event with a small number), so that a short script gets deep; others carry raw frames.
 
-use bytes::Bytes;
+use crate::script::Script;
 use duet_client::machine::{
     Call, Config, ConnectionId, Event, From, Input, LaneId, LinkEvent, LinkTraits, Machine, NewMessage,
     Output, Token, TokenError,
@@ -27,38 +27,9 @@ const ROUNDS_MAX: usize = 20;
 /// lanes that it holds, and tells a message once.
 pub fn client(input: &[u8]) {
     let Some(mut world) = World::new() else { return };
-    let mut script = Script(input);
+    let mut script = Script::new(input);
     while let Some(step) = script.byte() {
         world.step(step, &mut script);
-    }
-}
-
-struct Script<'a>(&'a [u8]);
-
-impl Script<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn small(&mut self) -> u64 {
-        self.byte().unwrap_or(0).into()
-    }
-
-    /// A number that is mostly small and sometimes as large as it can be.
-    fn number(&mut self) -> u64 {
-        match self.small() {
-            value @ 0..=249 => value,
-            value => u64::MAX >> ((value - 250) * 8),
-        }
-    }
-
-    fn bytes(&mut self) -> Bytes {
-        let length = usize::from(self.byte().unwrap_or(0)).min(self.0.len());
-        let (taken, rest) = self.0.split_at(length);
-        self.0 = rest;
-        Bytes::copy_from_slice(taken)
     }
 }
 

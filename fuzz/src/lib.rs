@@ -6,10 +6,15 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod ledger;
+mod operations;
+mod script;
 
 pub use client::client;
+pub use operations::operations;
 
 use bytes::{Bytes, BytesMut};
+use duet::core::Entry;
 use duet_protocol::frame::{MAX_FRAME_BYTES, lane_prefix, put_varint, take_varint, varint_len};
 use duet_protocol::{Command, Delivery, EventBody, Frame, FrameDecoder, FrameError};
 
@@ -74,6 +79,14 @@ pub fn event(input: &[u8]) {
     if let Ok(Some(event)) = EventBody::decode(u16::from_be_bytes(*kind), body) {
         let (kind, body) = event.encode();
         assert_eq!(EventBody::decode(kind, &body), Ok(Some(event)), "an event changed on its way");
+    }
+}
+
+/// An entry of the log that can be read is written again as it was meant; a damaged one is refused, not believed.
+pub fn entry(input: &[u8]) {
+    if let Ok(entry) = Entry::decode(input) {
+        let encoded = entry.encode();
+        assert_eq!(Entry::decode(&encoded), Ok(entry), "an entry changed on its way");
     }
 }
 
