@@ -15,7 +15,7 @@ export default tseslint.config(
     languageOptions: {
       globals: globals.browser,
       parserOptions: {
-        projectService: { allowDefaultProject: ['vitest.config.ts'] },
+        projectService: { allowDefaultProject: ['vitest.config.ts', 'demo/vite.config.ts'] },
         tsconfigRootDir: import.meta.dirname,
       },
     },

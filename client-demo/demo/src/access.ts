@@ -1,0 +1,58 @@
+/** How the page gets in: the development server on the same origin hands out tokens and says where it listens. */
+import { Client, type DuetClient } from '@duet/client';
+import { forcedTransport, type Person } from './settings';
+
+/** What `GET /dev/token` answers, as far as the page needs it. */
+interface Grant {
+  readonly token: string;
+  readonly endpoints: readonly string[];
+  readonly certificate_sha256: string;
+}
+
+/** A client for one person. `name` may change until it connects. */
+export class Access {
+  name: string;
+  readonly person: Person;
+  #grant: Grant | undefined;
+
+  constructor(person: Person) {
+    this.person = person;
+    this.name = person.name;
+  }
+
+  /** Asks where the server is, and makes a client for it. Rejects when the server does not answer. */
+  async open(): Promise<DuetClient> {
+    const { endpoints } = await this.#ask();
+    const [first, ...others] = endpoints.map(endpoint => `https://${endpoint}`);
+    if (first === undefined) throw new Error('the server names no address');
+    // The certificate is self-signed: WebTransport trusts its hash, WebSocket goes to the page's own origin instead.
+    const webSocket = `${location.origin.replace(/^http/, 'ws')}/duet/v1/ws`;
+    const { side, user } = this.person;
+    return new Client([{ url: first, webSocket }, ...others], {
+      namespace: `${side}.${user}`,
+      transport: forcedTransport() ?? 'auto',
+      getToken: async () => (await this.#ask()).token,
+      serverCertificateHashes: async () => {
+        const grant = this.#grant ?? (await this.#ask());
+        return [grant.certificate_sha256];
+      },
+    });
+  }
+
+  async #ask(): Promise<Grant> {
+    const { side, user } = this.person;
+    const query = new URLSearchParams({ role: side, user, ...(this.name === '' ? {} : { name: this.name }) });
+    const answer = await fetch(`/dev/token?${query.toString()}`, { signal: AbortSignal.timeout(5_000) });
+    if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+    const grant: unknown = await answer.json();
+    if (!isGrant(grant)) throw new Error('the server answers something else');
+    this.#grant = grant;
+    return grant;
+  }
+}
+
+function isGrant(value: unknown): value is Grant {
+  if (typeof value !== 'object' || value === null) return false;
+  const { token, endpoints, certificate_sha256: hash } = value as Partial<Record<keyof Grant, unknown>>;
+  return typeof token === 'string' && Array.isArray(endpoints) && typeof hash === 'string';
+}

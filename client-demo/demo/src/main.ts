@@ -1,0 +1,2 @@
+/** The entry: defines the elements. */
+import './page';
