@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// One thing that happens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Say(u8),
     Hear(u8),
@@ -228,7 +228,7 @@ proptest! {
     ) {
         let run = || {
             let mut story = Story::begin(seed);
-            for (n, step) in steps.clone().into_iter().enumerate() {
+            for (n, step) in steps.iter().copied().enumerate() {
                 story.tell(step, n);
             }
             story.rig.outputs
