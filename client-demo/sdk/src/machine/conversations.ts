@@ -269,6 +269,10 @@ export class Conversations {
   tick(now: number): void {
     for (const feed of this.#feeds.values()) feed.tick(now);
     for (const entry of this.#outbox.expire(this.#context.serverTime(now))) this.#failed(entry);
+    for (const conversation of this.#outbox.overdue(now)) {
+      this.#outbox.grounded(conversation);
+      this.feed(conversation).reopen(now);
+    }
     for (const conversation of this.#outbox.released(now)) this.pump(now, conversation);
   }
 

@@ -20,6 +20,8 @@ import { earlier, type Out, type SavedPosition } from './effect';
 import { Roster } from './roster';
 import { Timeline } from './timeline';
 
+/** How long a server may take to answer an open, milliseconds. */
+const OPENED_WITHIN_MS = 15_000;
 /** Receipts leave at most this often, milliseconds. */
 const RECEIPT_EVERY_MS = 200;
 const REOPEN_BASE_MS = 250;
@@ -64,6 +66,7 @@ export class Feed {
   #reopenAt: number | undefined;
   #reopens = 0;
   #reopenedAt = 0;
+  #openedBy: number | undefined;
   #calls: number[] = [];
 
   constructor(id: string, around: Surroundings, backlog: number, saved: SavedPosition | undefined) {
@@ -130,6 +133,12 @@ export class Feed {
     this.#reopens = 0;
   }
 
+  /** Something is wrong with the lane: another one, from the position. */
+  reopen(now: number): void {
+    this.shut();
+    this.#again(now);
+  }
+
   /** The lane ended by itself: opened again soon. */
   laneDown(now: number): void {
     this.lane = undefined;
@@ -147,6 +156,7 @@ export class Feed {
     }
     const seq = had === undefined || hole ? opened.after : had.seq;
     this.phase = 'backlog';
+    this.#openedBy = undefined;
     this.kind = opened.kind;
     this.status = opened.status;
     this.subject = opened.subject;
@@ -164,8 +174,7 @@ export class Feed {
     const seq = this.#position?.seq ?? 0;
     if (event.seq <= seq) return;
     if (event.seq > seq + 1) {
-      this.shut();
-      this.#again(now);
+      this.reopen(now);
       return;
     }
     this.#moved(event.seq);
@@ -226,9 +235,10 @@ export class Feed {
     this.#read = 0;
   }
 
-  /** Sends what is due; `true` when the lane was opened again. */
+  /** Does what is due. */
   tick(now: number): void {
     if (this.#receiptAt !== undefined && now >= this.#receiptAt) this.#sendReceipt();
+    if (this.#openedBy !== undefined && now >= this.#openedBy && this.phase === 'opening') this.reopen(now);
     if (this.#reopenAt !== undefined && now >= this.#reopenAt) {
       this.#reopenAt = undefined;
       this.#open(now);
@@ -236,7 +246,8 @@ export class Feed {
   }
 
   deadline(): number | undefined {
-    return earlier(this.#receiptAt, this.#reopenAt);
+    const opened = this.phase === 'opening' ? this.#openedBy : undefined;
+    return earlier(opened, earlier(this.#receiptAt, this.#reopenAt));
   }
 
   #open(now: number): void {
@@ -245,6 +256,7 @@ export class Feed {
     this.lane = this.#around.nextLane(this);
     this.phase = 'opening';
     this.#reopenedAt = now;
+    this.#openedBy = now + OPENED_WITHIN_MS;
     if (!this.wanted) this.#position = undefined;
     const position = this.#position;
     const latest = this.wanted ? this.#latest : 0;

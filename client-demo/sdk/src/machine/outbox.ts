@@ -14,10 +14,13 @@ import { earlier, type Out, type OutboxEntry } from './effect';
 /** How long a message may wait, milliseconds. */
 export const TTL_MS = 23 * 3_600_000;
 
+/** How long a server may take to answer a publish, milliseconds; then the lane is taken for broken. */
+const ANSWER_WITHIN_MS = 20_000;
+
 interface Queued {
   entry: OutboxEntry;
-  /** On its way on the present connection. */
-  inFlight: boolean;
+  /** On its way on the present connection; when its answer is overdue. */
+  inFlight: { readonly until: number } | undefined;
 }
 
 /** The outbox of one client. */
@@ -45,7 +48,7 @@ export class Outbox {
       throw new DuetError(Code.OUTBOX_FULL);
     }
     const queue = this.#queues.get(entry.conversation) ?? [];
-    queue.push({ entry, inFlight: false });
+    queue.push({ entry, inFlight: undefined });
     if (stored) queue.sort((a, b) => order(a.entry, b.entry));
     this.#queues.set(entry.conversation, queue);
     this.#count += 1;
@@ -88,10 +91,10 @@ export class Outbox {
   take(now: number, conversation: string, owner: string): OutboxEntry | undefined {
     if ((this.#holds.get(conversation) ?? 0) > now) return undefined;
     const queue = this.#queues.get(conversation) ?? [];
-    if (queue.some(queued => queued.inFlight)) return undefined;
+    if (queue.some(queued => queued.inFlight !== undefined)) return undefined;
     const next = queue.find(({ entry }) => entry.failed === undefined && entry.owner === owner);
     if (next === undefined) return undefined;
-    next.inFlight = true;
+    next.inFlight = { until: now + ANSWER_WITHIN_MS };
     return next.entry;
   }
 
@@ -123,7 +126,7 @@ export class Outbox {
   /** Fails what is too old by the server's time, and returns it. */
   expire(serverNow: number): OutboxEntry[] {
     const old = [...this.#queues.values()].flat().filter(({ entry, inFlight }) => {
-      return entry.failed === undefined && !inFlight && expiry(entry) <= serverNow;
+      return entry.failed === undefined && inFlight === undefined && expiry(entry) <= serverNow;
     });
     return old.flatMap(({ entry }) => this.fail(entry.id, Code.OUTBOX_EXPIRED, '') ?? []);
   }
@@ -162,9 +165,22 @@ export class Outbox {
     return lost;
   }
 
-  /** The next time at which a held conversation may go on. */
+  /** The next time at which a held conversation may go on, or an answer is overdue. */
   deadline(): number | undefined {
-    return [...this.#holds.values()].reduce<number | undefined>((a, b) => earlier(a, b), undefined);
+    let next: number | undefined;
+    for (const until of this.#holds.values()) next = earlier(next, until);
+    for (const queue of this.#queues.values()) {
+      for (const { inFlight } of queue) next = earlier(next, inFlight?.until);
+    }
+    return next;
+  }
+
+  /** Conversations in which an answer is overdue. */
+  overdue(now: number): string[] {
+    const late = (queue: readonly Queued[]): boolean => {
+      return queue.some(({ inFlight }) => inFlight !== undefined && inFlight.until <= now);
+    };
+    return [...this.#queues].filter(([, queue]) => late(queue)).map(([conversation]) => conversation);
   }
 
   /** Conversations whose hold has ended. */
@@ -175,7 +191,7 @@ export class Outbox {
   }
 
   #landed(conversation: string): void {
-    for (const queued of this.#queues.get(conversation) ?? []) queued.inFlight = false;
+    for (const queued of this.#queues.get(conversation) ?? []) queued.inFlight = undefined;
   }
 
   #replace(id: string, change: Partial<OutboxEntry>): OutboxEntry | undefined {
@@ -183,7 +199,7 @@ export class Outbox {
       const queued = queue.find(one => one.entry.id === id);
       if (queued === undefined) continue;
       queued.entry = { ...queued.entry, ...change };
-      queued.inFlight = false;
+      queued.inFlight = undefined;
       this.#store(queued.entry);
       return queued.entry;
     }
