@@ -1,0 +1,172 @@
+/** Laws of choosing a carrier. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { hashBytes, isWebKit } from '../src/host/dial';
+import type { Carrier, CarrierEvents, Dial } from '../src/link/carrier';
+import { race, type RaceOptions } from '../src/link/race';
+import { resolve } from '../src/machine/endpoints';
+import type { CarrierInfo } from '../src/machine/effect';
+
+const ADDRESS = resolve('https://a.example:4433');
+const down = vi.fn();
+const EVENTS: CarrierEvents = { frame: vi.fn(), laneDown: vi.fn(), down };
+
+/** A dialler that stands or fails after a while. */
+function dialler(transport: CarrierInfo['transport'], afterMs: number, fails = false) {
+  const log = { dialled: 0, aborted: 0, closed: 0, events: undefined as CarrierEvents | undefined };
+  const dial: Dial = (_, events, signal) => {
+    log.dialled += 1;
+    log.events = events;
+    return new Promise((done, failed) => {
+      signal.addEventListener('abort', () => {
+        log.aborted += 1;
+        failed(new Error('aborted'));
+      });
+      const close = (): Promise<void> => {
+        log.closed += 1;
+        return Promise.resolve();
+      };
+      const carrier = { info: { transport, datagrams: false }, close } as unknown as Carrier;
+      setTimeout(() => {
+        if (fails) failed(new Error('no'));
+        else done(carrier);
+      }, afterMs);
+    });
+  };
+  return { dial, log };
+}
+
+function options(webTransport: Dial, webSocket: Dial, change: Partial<RaceOptions> = {}): RaceOptions {
+  let failedAt: number | undefined;
+  const memory = {
+    read: (): number | undefined => failedAt,
+    write: (at: number | undefined): void => {
+      failedAt = at;
+    },
+  };
+  return {
+    webTransport,
+    webSocket,
+    mode: 'auto',
+    trusted: true,
+    memory,
+    wallClock: () => Date.now(),
+    ...change,
+  };
+}
+
+async function run(made: RaceOptions): Promise<string> {
+  const result = race(made)(ADDRESS, EVENTS, new AbortController().signal).then(
+    carrier => carrier.info.transport,
+    () => 'nothing',
+  );
+  await vi.advanceTimersByTimeAsync(20_000);
+  return result;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('the race', () => {
+  it('is WebTransport’s when it stands within half a second, and WebSocket is not even tried', async () => {
+    const [transport, socket] = [dialler('webtransport', 400), dialler('websocket', 1)];
+    expect(await run(options(transport.dial, socket.dial))).toBe('webtransport');
+    expect(socket.log.dialled).toBe(0);
+  });
+
+  it('is WebSocket’s when WebTransport hangs, which is remembered for ten minutes, then probed again', async () => {
+    const [transport, socket] = [dialler('webtransport', 60_000), dialler('websocket', 50)];
+    const made = options(transport.dial, socket.dial);
+    expect(await run(made)).toBe('websocket');
+    expect(transport.log.aborted).toBe(1);
+    expect(await run(made)).toBe('websocket');
+    expect(transport.log.dialled).toBe(1);
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(await run(made)).toBe('websocket');
+    expect(transport.log.dialled).toBe(2);
+  });
+
+  it('goes to WebSocket at once when WebTransport fails at once', async () => {
+    const [transport, socket] = [dialler('webtransport', 10, true), dialler('websocket', 10)];
+    const result = race(options(transport.dial, socket.dial))(ADDRESS, EVENTS, new AbortController().signal);
+    await vi.advanceTimersByTimeAsync(25);
+    expect((await result).info.transport).toBe('websocket');
+  });
+
+  it('is WebTransport’s when WebSocket fails, if it is not too slow', async () => {
+    const slow = options(dialler('webtransport', 3_000).dial, dialler('websocket', 10, true).dial);
+    expect(await run(slow)).toBe('webtransport');
+    const slower = options(dialler('webtransport', 15_000).dial, dialler('websocket', 10, true).dial);
+    expect(await run(slower)).toBe('nothing');
+  });
+
+  it('has one winner; the loser is ended and its events are nobody’s', async () => {
+    const [transport, socket] = [dialler('webtransport', 600), dialler('websocket', 300)];
+    expect(await run(options(transport.dial, socket.dial))).toBe('webtransport');
+    expect(socket.log.aborted).toBe(1);
+    socket.log.events?.down(0, 'late');
+    expect(down).not.toHaveBeenCalled();
+  });
+
+  it('is not run on WebKit unless it is wanted', async () => {
+    const [transport, socket] = [dialler('webtransport', 10), dialler('websocket', 10)];
+    expect(await run(options(transport.dial, socket.dial, { trusted: false }))).toBe('websocket');
+    expect(await run(options(transport.dial, socket.dial, { trusted: false, mode: 'both' }))).toBe(
+      'webtransport',
+    );
+    expect(await run(options(transport.dial, socket.dial, { mode: 'websocket' }))).toBe('websocket');
+    expect(await run(options(transport.dial, socket.dial, { mode: 'webtransport' }))).toBe('webtransport');
+  });
+
+  it('ends with nothing when it is not wanted any more', async () => {
+    const [transport, socket] = [dialler('webtransport', 60_000), dialler('websocket', 60_000)];
+    const stop = new AbortController();
+    const result = race(options(transport.dial, socket.dial))(ADDRESS, EVENTS, stop.signal);
+    const outcome = expect(result).rejects.toThrow('no carrier');
+    await vi.advanceTimersByTimeAsync(1_000);
+    stop.abort();
+    await outcome;
+    expect([transport.log.aborted, socket.log.aborted]).toEqual([1, 1]);
+  });
+});
+
+describe('addresses', () => {
+  it('are read in every form, and nonsense is refused', () => {
+    expect(resolve('chat.example:4433')).toEqual({
+      url: 'https://chat.example:4433',
+      webTransport: 'https://chat.example:4433/duet/v1',
+      webSocket: 'wss://chat.example:4433/duet/v1/ws',
+    });
+    const dev = resolve({ url: 'https://localhost:4433', webSocket: 'ws://localhost:8080/duet/v1/ws' });
+    expect(dev.webSocket).toBe('ws://localhost:8080/duet/v1/ws');
+    expect(resolve('http://localhost:8080').webTransport).toBeUndefined();
+    expect(resolve({ url: 'a.example', webSocket: false, webTransport: false })).toMatchObject({
+      webSocket: undefined,
+      webTransport: undefined,
+    });
+    expect(() => resolve('ftp://a.example')).toThrow(TypeError);
+  });
+
+  it('come with certificate hashes in three forms', () => {
+    const bytes = Uint8Array.from({ length: 32 }, (_, i) => i * 8);
+    const hex = Array.from(bytes, byte => byte.toString(16).padStart(2, '0'));
+    expect(hashBytes(bytes)).toEqual(bytes);
+    expect(hashBytes(hex.join(''))).toEqual(bytes);
+    expect(hashBytes(hex.join(':').toUpperCase())).toEqual(bytes);
+    expect(hashBytes(btoa(String.fromCharCode(...bytes)))).toEqual(bytes);
+    expect(() => hashBytes('abcd')).toThrow(TypeError);
+  });
+
+  it('are reached by the engine that the browser has', () => {
+    const safari =
+      'Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.4 Safari/605.1.15';
+    const chromeOnIos =
+      'Mozilla/5.0 (iPhone) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/140.0 Mobile Safari/604.1';
+    const chrome = 'Mozilla/5.0 (X11) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36';
+    const firefox = 'Mozilla/5.0 (X11; rv:153.0) Gecko/20100101 Firefox/153.0';
+    expect([safari, chromeOnIos, chrome, firefox].map(isWebKit)).toEqual([true, true, false, false]);
+  });
+});
