@@ -230,6 +230,14 @@ describe('history', () => {
 });
 
 describe('the life of a conversation', () => {
+  it('is what the server says it is, whatever the backlog tells of the past', () => {
+    const rig = new Rig();
+    rig.server.append('cleo', 6, encode(EVENT_BODIES.StatusChanged[1], { status: 'queued' }));
+    rig.subscribed();
+    const feed = rig.machine.conversations.feed(CONVERSATION);
+    expect([feed.timeline.entries[0]?.kind, feed.status]).toEqual(['status.changed', 'active']);
+  });
+
   it('is told by its events', () => {
     const rig = new Rig().subscribed();
     const feed = rig.machine.conversations.feed(CONVERSATION);

@@ -45,6 +45,8 @@ export class FakeServer {
   judge: (publish: CommandOf<'Publish'>) => Verdict = () => 'accept';
   /** How a hello is answered instead of with a welcome. */
   refuseHello: ((hello: CommandOf<'Hello'>) => Delivery | undefined) | undefined;
+  /** With which code every request is refused. */
+  refuseRequests: number | undefined;
   /** Forgets every session, as after its resume window. */
   sessions = new Map<string, string>();
   readonly logs = new Map<string, Event[]>();
@@ -130,6 +132,12 @@ export class FakeServer {
     const tell = (delivery: Delivery): void => {
       this.#tell(connection, lane, delivery);
     };
+    if (this.refuseRequests !== undefined && 'request' in command.body && command.type !== 'Authenticate') {
+      const subject = { type: 'request', value: command.body.request } as const;
+      const refusal = { subject, code: this.refuseRequests, message: '', retryAfterMs: 0 };
+      tell({ type: 'Refused', body: refusal });
+      return;
+    }
     switch (command.type) {
       case 'Hello':
         this.#hello(connection, command.body);

@@ -1,7 +1,7 @@
 /** Laws of what is followed besides conversations: inbox, presence, typing, requests. */
 import { describe, expect, it } from 'vitest';
 import type { InboxEntry, Presence } from '../src/protocol/delivery';
-import { CONVERSATION } from './fake-server';
+import { CONVERSATION, member } from './fake-server';
 import { Rig } from './rig';
 
 const OTHER = '019a7b0d-7e00-7abc-8def-0102030405ff';
@@ -94,7 +94,9 @@ describe('typing', () => {
   };
 
   it('leaves a few signals for many keystrokes, and one when it stops', () => {
-    const rig = new Rig().subscribed();
+    const rig = new Rig();
+    rig.server.members.set(CONVERSATION, [member('ann'), member('ben')]);
+    rig.subscribed();
     for (let i = 0; i < 100; i++) {
       key(rig);
       rig.advance(100);
@@ -106,6 +108,15 @@ describe('typing', () => {
     expect(signals.map(({ active }) => active).lastIndexOf(true)).toBe(signals.length - 2);
     expect(signals.at(-1)?.active).toBe(false);
     expect(signals.every(({ version }, i) => i === 0 || version > signals[i - 1]!.version)).toBe(true);
+  });
+
+  it('is said by members only', () => {
+    const rig = new Rig();
+    rig.server.members.set(CONVERSATION, [member('ben')]);
+    rig.subscribed();
+    key(rig);
+    rig.advance(100);
+    expect(rig.server.of('Typing')).toEqual([]);
   });
 
   it('of others is believed for its time, in the order of its versions, until they have said it', () => {
@@ -143,6 +154,36 @@ describe('typing', () => {
 });
 
 describe('requests', () => {
+  it('for pages go four at a time', () => {
+    const rig = new Rig().subscribed();
+    rig.flowing = false;
+    for (let i = 0; i < 10; i++) {
+      rig.call(call => {
+        rig.machine.history(rig.now, CONVERSATION, { type: 'before', value: 10 }, 20, call);
+      });
+    }
+    rig.flowing = true;
+    rig.advance(15);
+    expect(rig.server.of('HistoryRequest').length).toBe(4);
+    rig.advance(500);
+    expect(rig.server.of('HistoryRequest').length).toBe(10);
+  });
+
+  it('that came with an ended token go again when there is a fresh one', () => {
+    const rig = new Rig();
+    rig.server.tokenExpiresMs = rig.server.time() + 600_000;
+    rig.connected();
+    rig.server.refuseRequests = 1109;
+    const call = rig.call(id => {
+      rig.machine.setAvailability(rig.now, 'busy', id);
+    });
+    rig.advance(15);
+    rig.server.refuseRequests = undefined;
+    rig.advance(1_000);
+    expect(rig.tokenReasons).toEqual(['connect', 'refresh']);
+    expect(rig.answers.get(call)).toEqual({ value: undefined });
+  });
+
   it('wait for a connection, and for an answer, but not for ever', () => {
     const rig = new Rig();
     const call = rig.call(id => {

@@ -1,5 +1,6 @@
 /** The golden bytes that every language reproduces: each vector is decoded, compared and encoded again. */
 import { describe, expect, it } from 'vitest';
+import rustCodes from '../../../crates/protocol/src/reject.rs?raw';
 import carrierVectors from '../../../crates/protocol/vectors/carriers.json';
 import eventVectors from '../../../crates/protocol/vectors/events.json';
 import frameVectors from '../../../crates/protocol/vectors/frames.json';
@@ -17,6 +18,7 @@ import {
   unwrapped,
   wrapped,
 } from '../src/protocol/frame';
+import { Code, CODES } from '../src/protocol/reject';
 
 function bytes(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g) ?? [], digits => parseInt(digits, 16));
@@ -124,6 +126,20 @@ describe('carriers', () => {
       const frame = fromDatagram(bytes(vector.hex!));
       expect([frame.kind, hex(frame.body)]).toEqual([vector.kind, vector.body]);
     }
+  });
+});
+
+describe('codes', () => {
+  it('are the twin’s: number, name, retry advice, sentence', () => {
+    const rows = [...rustCodes.matchAll(/^ {4}(\d+) ([A-Z_]+) (true|false) "(.*)"$/gm)].map(
+      ([, number, name = '', retryable, sentence]) => {
+        return [Number(number), name.toLowerCase(), retryable === 'true', sentence];
+      },
+    );
+    expect(rows.length).toBeGreaterThan(30);
+    expect(CODES).toEqual(rows);
+    const named = Object.entries(Code).map(([name, number]) => [number, name.toLowerCase()]);
+    expect(named).toEqual(rows.map(([number, name]) => [number, name]));
   });
 });
 

@@ -201,7 +201,7 @@ export class Driver {
         this.#links.carrier(effect.link)?.send(effect.lane, effect.inner);
         break;
       case 'signal':
-        this.#links.carrier(effect.link)?.signal(effect.inner);
+        this.#links.carrier(effect.link)?.signal(effect.inner, effect.datagram);
         break;
       case 'getToken':
         void this.#getToken(effect.reason);

@@ -14,8 +14,8 @@ export interface Carrier {
   finishLane(lane: number): void;
   /** Sends `kind · body`; lane 0 is the control lane. */
   send(lane: number, inner: Uint8Array): void;
-  /** Sends an ephemeral fact: as a datagram, or on lane 0, or (when the way is jammed) not at all. */
-  signal(inner: Uint8Array): void;
+  /** Sends an ephemeral fact: as a datagram if that was agreed, or on lane 0, or (when the way is jammed) not at all. */
+  signal(inner: Uint8Array, datagram: boolean): void;
   /** Ends it. What was sent before is given a moment to leave, unless `now`; resolves when it is over. */
   close(code: number, reason: string, now?: boolean): Promise<void>;
 }

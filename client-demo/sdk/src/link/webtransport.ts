@@ -108,8 +108,8 @@ class SessionCarrier implements Carrier {
     else stream.write(framed(inner));
   }
 
-  signal(inner: Uint8Array): void {
-    if (inner.length > MAX_DATAGRAM_BYTES) this.send(0, inner);
+  signal(inner: Uint8Array, datagram: boolean): void {
+    if (!datagram || inner.length > MAX_DATAGRAM_BYTES) this.send(0, inner);
     else if ((this.#datagrams.desiredSize ?? 0) > 0) this.#datagrams.write(inner).catch(() => undefined);
   }
 

@@ -63,8 +63,13 @@ export type Effect =
     }
   | { readonly type: 'finishLane'; readonly link: number; readonly lane: number }
   | { readonly type: 'frame'; readonly link: number; readonly lane: number; readonly inner: Uint8Array }
-  /** A datagram where the carrier has them, else a frame on lane 0. */
-  | { readonly type: 'signal'; readonly link: number; readonly inner: Uint8Array }
+  /** A `datagram` if that was agreed, else a frame on lane 0; dropped when the way is jammed. */
+  | {
+      readonly type: 'signal';
+      readonly link: number;
+      readonly inner: Uint8Array;
+      readonly datagram: boolean;
+    }
   | { readonly type: 'getToken'; readonly reason: TokenReason }
   | { readonly type: 'saveSession'; readonly session: SavedSession | undefined }
   | { readonly type: 'savePosition'; readonly position: SavedPosition }
@@ -98,6 +103,8 @@ export class Out {
   link: number | undefined;
   /** How many lanes may be streams of their own. */
   streamsMax = 0;
+  /** Whether signals may travel as datagrams. */
+  datagrams = false;
   #queue: Effect[] = [];
 
   push(effect: Effect): void {
@@ -135,8 +142,9 @@ export class Out {
 
   /** Sends an ephemeral fact on the live link, or not at all. */
   signal(command: Command): void {
-    if (this.link !== undefined)
-      this.push({ type: 'signal', link: this.link, inner: encodeCommand(command) });
+    if (this.link === undefined) return;
+    const inner = encodeCommand(command);
+    this.push({ type: 'signal', link: this.link, inner, datagram: this.datagrams });
   }
 }
 

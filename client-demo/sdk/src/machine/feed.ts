@@ -67,6 +67,8 @@ export class Feed {
   #reopens = 0;
   #reopenedAt = 0;
   #openedBy: number | undefined;
+  /** Members and stage are those at this seq; events up to it are history and change nothing. */
+  #asOf = 0;
   #calls: number[] = [];
 
   constructor(id: string, around: Surroundings, backlog: number, saved: SavedPosition | undefined) {
@@ -162,6 +164,7 @@ export class Feed {
     this.subject = opened.subject;
     this.assignee = opened.assignee;
     this.head = Math.max(opened.head.seq, seq);
+    this.#asOf = opened.head.seq;
     this.roster.reset(opened.members, opened.memberCount);
     this.#sent = this.roster.marks(this.#around.me() ?? '');
     this.#moved(seq);
@@ -276,7 +279,7 @@ export class Feed {
   }
 
   #show(entry: TimelineEntry): void {
-    this.#apply(entry);
+    if ((entry.seq ?? 0) > this.#asOf) this.#apply(entry);
     const echo = entry.kind === 'message' ? this.timeline.find(entry.id) : undefined;
     const shown = this.wanted ? this.timeline.append(entry) : entry;
     if (shown.kind === 'message') {

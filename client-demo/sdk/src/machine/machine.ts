@@ -10,7 +10,7 @@ import { DuetError } from '../errors';
 import type { Command } from '../protocol/command';
 import { decodeDelivery, type Delivery, type HistoryPage as WirePage } from '../protocol/delivery';
 import type { Frame } from '../protocol/frame';
-import type { Welcome } from '../protocol/hello';
+import { capability, type Welcome } from '../protocol/hello';
 import { Code } from '../protocol/reject';
 import type { Availability, HistoryPage, Me } from '../values';
 import { Connection, TOKEN_REQUEST } from './connection';
@@ -97,6 +97,8 @@ export class Machine {
   }
 
   keystroke(now: number, conversation: string): void {
+    // Only members type; staff who look in do not.
+    if (!this.conversations.feed(conversation).roster.mayHold(this.me?.user ?? '')) return;
     this.typing.keystroke(now, this.connection.clock.server(now), conversation);
   }
 
@@ -233,6 +235,7 @@ export class Machine {
     this.#servedOwner = this.owner;
     this.typing.ttlMs = welcome.limits.typingTtlMs;
     this.#out.streamsMax = welcome.limits.streamsMax;
+    this.#out.datagrams = (welcome.capabilities & capability.DATAGRAMS) !== 0n;
     this.#unlink();
     if (this.inbox.wanted) this.watchInbox(now, true, NOBODY);
     if (this.presences.wanted.size > 0) this.watchPresence(now, NOBODY);
@@ -282,6 +285,7 @@ export class Machine {
         break;
       case 'HistoryPage':
         this.#requests.done(delivery.body.request, delivery.body);
+        this.#flush();
         break;
       case 'Refused':
         this.#refused(now, lane, delivery);
@@ -291,6 +295,7 @@ export class Machine {
         break;
       case 'Authenticated':
         this.connection.authenticated(now, delivery.body.expiresMs);
+        this.#flush();
         break;
       case 'InboxEntry':
         this.inbox.told(delivery.body);
@@ -316,8 +321,9 @@ export class Machine {
       else this.conversations.frame(now, lane, delivery);
     } else if (subject.value === TOKEN_REQUEST) {
       this.connection.notAuthenticated(now, error);
-    } else {
+    } else if (code !== Code.TOKEN_EXPIRED || !this.#requests.postpone(subject.value)) {
       this.#requests.refused(subject.value, error);
+      this.#flush();
     }
   }
 

@@ -13,6 +13,8 @@ import { earlier, type Out } from './effect';
 const REQUESTS_MAX = 128;
 /** How long a request may take, waiting for a connection included, milliseconds. */
 const ANSWER_WITHIN_MS = 30_000;
+/** Most pages that are asked for at once, by the protocol. */
+const BULK_MAX = 4;
 
 /** What becomes of a request. */
 export interface Outcome {
@@ -63,8 +65,10 @@ export class Requests {
   /** Sends what has not been sent; `bulkLane` opens the bulk lane if it must. */
   flush(bulkLane: () => number): void {
     if (this.#out.link === undefined) return;
+    let bulk = [...this.#open.values()].filter(request => request.bulk && request.sent).length;
     for (const [number, request] of this.#open) {
-      if (request.sent) continue;
+      if (request.sent || (request.bulk && bulk >= BULK_MAX)) continue;
+      if (request.bulk) bulk += 1;
       request.sent = this.#out.command(request.bulk ? bulkLane() : 0, request.build(number));
     }
   }
@@ -74,6 +78,13 @@ export class Requests {
     const request = this.#open.get(number);
     this.#open.delete(number);
     request?.done(value);
+    return request !== undefined;
+  }
+
+  /** Will be sent again with the next {@link flush}; `false` when nobody asked. */
+  postpone(number: number): boolean {
+    const request = this.#open.get(number);
+    if (request !== undefined) request.sent = false;
     return request !== undefined;
   }
 

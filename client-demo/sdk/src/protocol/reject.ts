@@ -51,6 +51,8 @@ export const Code = {
   NOT_DURABLE_NOW: 1140,
   /** The server cannot store anything now. */
   READ_ONLY: 1141,
+  /** The server cannot read this now; try again. */
+  UNAVAILABLE: 1142,
   /** The client asked for it, or an operator did. */
   UNSUBSCRIBED: 2000,
   /** The user is no longer a member. */
@@ -114,6 +116,7 @@ export const CODES: readonly (readonly [number, string, boolean, string])[] = [
   [1131, 'limit_reached', false, 'A limit on number is reached.'],
   [1140, 'not_durable_now', true, 'The second node is away; ask for less or wait.'],
   [1141, 'read_only', true, 'The server cannot store anything now.'],
+  [1142, 'unavailable', true, 'The server cannot read this now; try again.'],
   [2000, 'unsubscribed', false, 'The client asked for it, or an operator did.'],
   [2001, 'access_revoked', false, 'The user is no longer a member.'],
   [2500, 'insufficient_state', true, 'The server lost track of the subscription.'],
