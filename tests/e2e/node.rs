@@ -78,9 +78,26 @@ impl Node {
 
     /// The status and body of `GET path` on the demo page's listener, under the name `host`.
     pub(crate) fn page(&self, host: &str, path: &str) -> (u16, String) {
-        let url = self.ready.dev.as_deref().unwrap();
-        let port: u16 = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
-        get(([127, 0, 0, 1], port).into(), host, path)
+        get(self.page_address(), host, path)
+    }
+
+    /// The answer to a WebSocket request of a page of `origin` on the demo page's listener, and `bytes` of what follows.
+    pub(crate) fn websocket(&self, origin: &str, bytes: usize) -> (String, Vec<u8>) {
+        let mut stream = TcpStream::connect_timeout(&self.page_address(), PATIENCE).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!(
+            "GET /duet/v1/ws HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: duet.v1\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let (mut answer, mut byte) = (Vec::new(), [0]);
+        while !answer.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
+        }
+        let mut rest = vec![0; bytes];
+        stream.read_exact(&mut rest).unwrap();
+        (String::from_utf8(answer).unwrap(), rest)
     }
 
     /// A token of the demo tenant from `duet token`.
@@ -90,6 +107,12 @@ impl Node {
         let output = command.arg("--data-dir").arg(self.dir.join("data")).args(more).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn page_address(&self) -> SocketAddr {
+        let url = self.ready.dev.as_deref().unwrap();
+        let port: u16 = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+        ([127, 0, 0, 1], port).into()
     }
 
     /// Asks it to stop, and does not wait.

@@ -46,6 +46,21 @@ fn the_demo_page_hands_out_tokens_to_this_machine_only() {
     assert_eq!(node.page("localhost", "/dev/token?role=king").0, 400);
 }
 
+#[test]
+fn a_page_of_this_machine_may_open_a_websocket_and_a_foreign_one_learns_why_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::dev(dir.path());
+    let own = node.ready.dev.clone().unwrap();
+    let (head, _) = node.websocket(own.trim_end_matches('/'), 0);
+    assert!(
+        head.starts_with("HTTP/1.1 101 ") && head.to_lowercase().contains("sec-websocket-protocol: duet.v1")
+    );
+    // A page never sees the status of a refused upgrade, so it is let in and told by a close frame (RFC 6455 §5.5.1).
+    let (head, frame) = node.websocket("https://evil.example", 4);
+    assert!(head.starts_with("HTTP/1.1 101 "));
+    assert_eq!((frame[0], u16::from_be_bytes([frame[2], frame[3]])), (0x88, 3502));
+}
+
 #[tokio::test]
 async fn a_good_token_is_welcomed_and_a_message_is_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
