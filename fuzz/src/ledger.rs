@@ -71,7 +71,6 @@ impl Ledger {
                 self.reads.push_back(Read { read, conversation, after, upto, latest });
             }
             Effect::CloseLane { connection, lane } => {
-                self.must_be_there(connection);
                 self.told.retain(|target, _| (target.connection, target.lane) != (connection, lane));
             }
             Effect::Disconnect { connection, .. } => {
