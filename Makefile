@@ -8,11 +8,14 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := tests/tools
 
-.PHONY: help test prerequisites fmt lint tidy fuzz bench audit
+.PHONY: help demo test prerequisites fmt lint tidy fuzz bench audit
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## a visitor and an agent chat in your browser: builds everything, serves until Ctrl-C (or SECONDS=n)
+	@$(TOOLS)/demo $(SECONDS)
 
 test: ## everything that CI runs: checks, tests, browsers (25 min warm, 45 min cold on two cores)
 	@$(TOOLS)/test

@@ -46,6 +46,7 @@ end_to_end_stages() {
 }
 
 web_test_stages() {
+  step "Demo page" 300 $web run --silent build
   step "TypeScript tests" 300 $web run --silent test
   figure "$(sed 's/\x1b\[[0-9;]*m//g' "$last_log" | grep -E '^ +Tests ' | grep -oE '[0-9]+ passed' | grep -oE '[0-9]+') TypeScript tests"
 }
