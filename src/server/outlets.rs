@@ -9,7 +9,7 @@ use crate::{
     transport::{self, Class, Outbox, Outgoing, Pushed},
 };
 use bytes::Bytes;
-use duet_protocol::{Code, Delivery, Frame, delivery::Closing};
+use duet_protocol::{Code, Delivery, Frame, delivery::Closing, hello::capability};
 use metrics::{counter, gauge};
 use std::{collections::BTreeMap, time::Duration};
 use tracing::Span;
@@ -19,19 +19,42 @@ use tracing::Span;
 pub(super) struct Peer {
     outbox: Outbox,
     span: Span,
+    /// Whether hello and welcome agreed on datagrams; without them signals take the control lane.
+    datagrams: bool,
     /// The run of each lane that found no room: nothing of it is sent any more.
     broken: BTreeMap<Lane, u32>,
 }
 
 impl Peer {
     pub(super) fn new(outbox: Outbox, span: Span) -> Self {
-        Self { outbox, span, broken: BTreeMap::new() }
+        Self { outbox, span, datagrams: false, broken: BTreeMap::new() }
     }
 
     /// A connection that came while the node stops.
     pub(super) fn turn_away(&self, connection: ConnectionId) {
         tracing::debug!(connection = connection.0, "turned away: the node stops");
         close(&self.outbox, Code::SHUTDOWN, Code::SHUTDOWN.sentence(), 1_000);
+    }
+
+    /// What a reply says about the connection: refusals are counted; a welcome settles whether there are datagrams, and
+    /// names its session in every later line of the log.
+    fn observe(&mut self, frame: &Bytes) {
+        let (_, inner) = Frame::split(frame);
+        if !matches!(inner.first(), Some(&REFUSED | &WELCOME)) {
+            return;
+        }
+        match Frame::from_datagram(inner).map(|frame| Delivery::decode(&frame)) {
+            Ok(Ok(Some(Delivery::Refused(refusal)))) => {
+                counter!(name::REFUSALS, "code" => refusal.code.name()).increment(1);
+            }
+            Ok(Ok(Some(Delivery::Welcome(welcome)))) => {
+                self.datagrams = welcome.capabilities & capability::DATAGRAMS != 0;
+                self.span.record("session", tracing::field::display(welcome.session));
+                let tenant = welcome.tenant.as_str();
+                tracing::info!(parent: &self.span, tenant, role = ?welcome.role, resumed = ?welcome.resumed, "welcome");
+            }
+            _ => {}
+        }
     }
 }
 
@@ -61,8 +84,8 @@ impl Outlets {
     }
 
     pub(super) fn send(&mut self, connection: ConnectionId, lane: Lane, frame: Bytes) {
-        let Some(peer) = self.peers.get(&connection) else { return };
-        observe(&frame, &peer.span);
+        let Some(peer) = self.peers.get_mut(&connection) else { return };
+        peer.observe(&frame);
         if push(&peer.outbox, lane, frame, Class::Reply) == Pushed::Full {
             counter!(name::OUTBOX_FULL, "class" => "reply").increment(1);
             self.disconnect(connection, Code::SLOW, Code::SLOW.sentence());
@@ -95,7 +118,11 @@ impl Outlets {
         let (_, datagram) = Frame::split(frame);
         for connection in connections {
             if let Some(peer) = self.peers.get(connection) {
-                count_dropped(peer.outbox.datagram(datagram.clone()));
+                count_dropped(if peer.datagrams {
+                    peer.outbox.datagram(datagram.clone())
+                } else {
+                    push(&peer.outbox, Lane::CONTROL, frame.clone(), Class::Signal)
+                });
             }
         }
     }
@@ -146,25 +173,6 @@ fn push(outbox: &Outbox, lane: Lane, frame: Bytes, class: Class) -> Pushed {
 fn count_dropped(pushed: Pushed) {
     if pushed != Pushed::Queued {
         counter!(name::SIGNALS_DROPPED).increment(1);
-    }
-}
-
-/// What a reply tells the operator: refusals are counted, a welcome names its session in every later line of the log.
-fn observe(frame: &Bytes, span: &Span) {
-    let (_, inner) = Frame::split(frame);
-    if !matches!(inner.first(), Some(&REFUSED | &WELCOME)) {
-        return;
-    }
-    match Frame::from_datagram(inner).map(|frame| Delivery::decode(&frame)) {
-        Ok(Ok(Some(Delivery::Refused(refusal)))) => {
-            counter!(name::REFUSALS, "code" => refusal.code.name()).increment(1);
-        }
-        Ok(Ok(Some(Delivery::Welcome(welcome)))) => {
-            span.record("session", tracing::field::display(welcome.session));
-            let tenant = welcome.tenant.as_str();
-            tracing::info!(parent: span, tenant, role = ?welcome.role, resumed = ?welcome.resumed, "welcome");
-        }
-        _ => {}
     }
 }
 

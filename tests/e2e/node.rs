@@ -50,11 +50,26 @@ impl Node {
             "store.free_floor_mib=1",
         ]);
         command.arg("--data-dir").arg(dir.join("data")).arg("--ready-file").arg(&ready_file).args(flags);
+        Self::launch(command, dir, &ready_file)
+    }
+
+    /// Starts `duet serve` with a configuration file, without any convenience of `--dev`.
+    pub(crate) fn configured(dir: &Path, file: &Path) -> Self {
+        let ready_file = dir.join("ready.json");
+        let _ = fs::remove_file(&ready_file);
+        let mut command = duet();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config"]);
+        command.arg(file).args(["--log-format", "json", "--set", "store.free_floor_mib=1"]);
+        command.arg("--data-dir").arg(dir.join("data")).arg("--ready-file").arg(&ready_file);
+        Self::launch(command, dir, &ready_file)
+    }
+
+    fn launch(mut command: Command, dir: &Path, ready_file: &Path) -> Self {
         let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
         let mut child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let begun = Instant::now();
         loop {
-            if let Ok(text) = fs::read_to_string(&ready_file) {
+            if let Ok(text) = fs::read_to_string(ready_file) {
                 let ready = serde_json::from_str(&text).unwrap();
                 return Self { child, dir: dir.to_owned(), ready };
             }

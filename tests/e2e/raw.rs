@@ -69,6 +69,12 @@ impl RawStream {
         let _ = timeout(PATIENCE, self.send.write_all(bytes)).await.unwrap();
     }
 
+    /// Says that nothing more follows.
+    pub(crate) fn finish(&mut self) {
+        // The server may have ended it already.
+        let _ = self.send.finish();
+    }
+
     /// The next delivery; none when the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
         loop {
