@@ -209,6 +209,26 @@ describe('requests', () => {
     expect(rig.answers.has(call)).toBe(true);
   });
 
+  it('and subscriptions are refused when the client fails for good', () => {
+    const rig = new Rig();
+    rig.token = () => new Error('no');
+    rig.terminalToken = true;
+    const calls = [
+      rig.call(id => {
+        rig.machine.setAvailability(rig.now, 'busy', id);
+      }),
+      rig.call(id => {
+        rig.machine.subscribe(rig.now, CONVERSATION, {}, id);
+      }),
+    ];
+    rig.connected();
+    expect(calls.map(call => rig.answers.get(call)?.error?.code)).toEqual([1101, 1101]);
+    const late = rig.call(id => {
+      rig.machine.subscribe(rig.now, CONVERSATION, {}, id);
+    });
+    expect(rig.answers.get(late)?.error?.code).toBe(6);
+  });
+
   it('are refused at once when the client is closed', () => {
     const rig = new Rig().connected();
     rig.do(() => {

@@ -121,8 +121,8 @@ export class ConversationFace implements Conversation {
   }
 
   subscribe(options: SubscribeOptions = {}): Promise<void> {
-    return this.#driver.call((_, now, call) => {
-      this.#feed.subscribe(now, options, call);
+    return this.#driver.call((machine, now, call) => {
+      machine.subscribe(now, this.id, options, call);
     });
   }
 

@@ -344,7 +344,9 @@ export class Connection {
     this.clock.stop();
     this.tokens.rest();
     if (wasLive) this.#parent.lost();
-    this.#out.refuse(this.#waiting.splice(0), new DuetError(cause.code, cause.reason));
+    const error = new DuetError(cause.code, cause.reason);
+    this.#out.refuse(this.#waiting.splice(0), error);
+    this.#parent.ended(error);
     this.#change(state, cause);
   }
 

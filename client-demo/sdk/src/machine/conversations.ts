@@ -196,6 +196,10 @@ export class Conversations {
     for (const feed of this.#feeds.values()) feed.reset();
   }
 
+  refuse(error: DuetError): void {
+    for (const feed of this.#feeds.values()) feed.refuse(error);
+  }
+
   close(): void {
     for (const feed of this.#feeds.values()) if (feed.wanted) feed.unsubscribe();
   }

@@ -104,6 +104,11 @@ export class Feed {
     this.#updated();
   }
 
+  /** The client is closed or failed. What is wanted stays wanted, in case it connects again. */
+  refuse(error: DuetError): void {
+    this.#around.out.refuse(this.#calls.splice(0), error);
+  }
+
   unsubscribe(): void {
     this.wanted = false;
     this.shut();

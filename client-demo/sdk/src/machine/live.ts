@@ -1,5 +1,6 @@
 /** The shapes of a connection: the attempt, the live link, what its parent hears, and why it ends. */
 import type { Transport } from '../api';
+import type { DuetError } from '../errors';
 import type { Welcome } from '../protocol/hello';
 import type { Address, CarrierInfo } from './effect';
 
@@ -25,6 +26,8 @@ export interface Live {
 export interface Session {
   welcomed(now: number, welcome: Welcome): void;
   lost(): void;
+  /** Closed or failed: whoever waits is told. */
+  ended(error: DuetError): void;
 }
 
 /** Why a connection ended or an attempt failed. */

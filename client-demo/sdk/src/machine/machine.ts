@@ -6,6 +6,7 @@
  * what awaits an answer, `InboxList`, `Presences` and `Typing` what their names say. Call {@link poll} until it is empty after
  * every call, and {@link tick} at {@link deadline}.
  */
+import type { SubscribeOptions } from '../api';
 import { DuetError } from '../errors';
 import type { Command } from '../protocol/command';
 import { decodeDelivery, type Delivery, type HistoryPage as WirePage } from '../protocol/delivery';
@@ -113,6 +114,13 @@ export class Machine {
     this.#out.signal({ type: 'Idle', body: { version, idle } });
   }
 
+  subscribe(now: number, conversation: string, options: SubscribeOptions, call: number): void {
+    const { state } = this.connection;
+    if (state === 'closed' || state === 'failed') {
+      this.#out.refuse([call], new DuetError(Code.CLOSED_BY_USER, `the client is ${state}`));
+    } else this.conversations.feed(conversation).subscribe(now, options, call);
+  }
+
   /** Makes a request; `call` is settled with what `done` makes of the answer. */
   request(
     now: number,
@@ -187,7 +195,6 @@ export class Machine {
   close(): void {
     this.conversations.close();
     this.connection.close();
-    this.#requests.abort(new DuetError(Code.CLOSED_BY_USER));
     this.inbox.wanted = false;
     this.presences.clear();
   }
@@ -247,6 +254,11 @@ export class Machine {
   lost(): void {
     this.#unlink();
     this.typing.lost();
+  }
+
+  ended(error: DuetError): void {
+    this.#requests.abort(error);
+    this.conversations.refuse(error);
   }
 
   #unlink(): void {
