@@ -6,6 +6,7 @@ import { forcedTransport, type Person } from './settings';
 interface Grant {
   readonly token: string;
   readonly endpoints: readonly string[];
+  readonly websocket: string;
   readonly certificate_sha256: string;
 }
 
@@ -22,12 +23,11 @@ export class Access {
 
   /** Asks where the server is, and makes a client for it. Rejects when the server does not answer. */
   async open(): Promise<DuetClient> {
-    const { endpoints } = await this.#ask();
+    const { endpoints, websocket: webSocket } = await this.#ask();
     const [first, ...others] = endpoints.map(endpoint => `https://${endpoint}`);
     if (first === undefined) throw new Error('the server names no address');
-    // The certificate is self-signed: WebTransport trusts its hash, WebSocket goes to the page's own origin instead.
-    const webSocket = `${location.origin.replace(/^http/, 'ws')}/duet/v1/ws`;
     const { side, user } = this.person;
+    // The certificate is self-signed: WebTransport trusts its hash, WebSocket goes without TLS to where the page came from.
     return new Client([{ url: first, webSocket }, ...others], {
       namespace: `${side}.${user}`,
       transport: forcedTransport() ?? 'auto',
@@ -53,6 +53,7 @@ export class Access {
 
 function isGrant(value: unknown): value is Grant {
   if (typeof value !== 'object' || value === null) return false;
-  const { token, endpoints, certificate_sha256: hash } = value as Partial<Record<keyof Grant, unknown>>;
-  return typeof token === 'string' && Array.isArray(endpoints) && typeof hash === 'string';
+  const { token, endpoints, websocket, certificate_sha256 } = value as Partial<Record<keyof Grant, unknown>>;
+  const strings = [token, websocket, certificate_sha256].every(each => typeof each === 'string');
+  return strings && Array.isArray(endpoints);
 }

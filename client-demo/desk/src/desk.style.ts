@@ -41,8 +41,9 @@ export const deskStyle = css`
     display: flex;
     align-items: center;
     gap: 8px;
-    min-block-size: 64px;
-    padding: 12px 12px 12px 16px;
+    block-size: 64px;
+    flex: none;
+    padding: 0 12px 0 16px;
     border-block-end: 1px solid var(--line);
   }
   .me {
@@ -57,7 +58,8 @@ export const deskStyle = css`
     white-space: nowrap;
   }
   .me duet-presence {
-    min-block-size: 18px;
+    display: flex;
+    block-size: 18px;
   }
   .back {
     display: none;
@@ -118,6 +120,10 @@ export const deskStyle = css`
     padding: 32px;
     color: var(--quiet);
     text-align: center;
+  }
+  .empty svg {
+    margin: 0 auto 12px;
+    opacity: 0.6;
   }
   .empty b {
     display: block;

@@ -13,7 +13,7 @@ import {
   theme,
   Watching,
 } from '@duet/widget';
-import { ArrowLeft, Check, Hand, Keyboard } from 'lucide';
+import { ArrowLeft, Check, Hand, Keyboard, MessagesSquare } from 'lucide';
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import './customer';
 import { deskStyle } from './desk.style';
@@ -118,7 +118,9 @@ export class DuetDesk extends LitElement {
 
   #nothingPicked(): TemplateResult {
     return html`<duet-banner .client=${this.client}></duet-banner>
-      <p class="empty"><b>${texts().text('desk.pick')}</b>${texts().text('desk.pick.next')}</p>`;
+      <p class="empty">
+        ${icon(MessagesSquare, 28)}<b>${texts().text('desk.pick')}</b>${texts().text('desk.pick.next')}
+      </p>`;
   }
 
   #talk(entry: InboxEntry | undefined): TemplateResult {

@@ -316,7 +316,7 @@ export interface DuetClient {
   readonly chat: Chat;
   readonly presence: PresenceWatch;
   readonly availability: AvailabilityControl;
-  /** Begins to connect, and keeps at it. */
+  /** Begins to connect, and keeps at it. While it waits for its next try, it tries at once. */
   connect(): void;
   /** Connects if need be; resolves when connected, rejects when that has failed for good. */
   ready(): Promise<void>;

@@ -14,8 +14,8 @@ export const chatStyle = css`
     display: flex;
     align-items: center;
     gap: 12px;
-    min-block-size: 64px;
-    padding: 12px 12px 12px 16px;
+    block-size: 64px;
+    padding: 0 12px 0 16px;
     border-block-end: 1px solid var(--line);
   }
   .emblem {
@@ -34,9 +34,12 @@ export const chatStyle = css`
     white-space: nowrap;
   }
   .state {
-    min-block-size: 18px;
+    block-size: 18px;
     color: var(--quiet);
     font-size: 12px;
+  }
+  .state:empty {
+    display: none;
   }
   header .button {
     color: var(--quiet);

@@ -93,13 +93,16 @@ export class Connection {
     if (this.live === undefined) this.#forget();
   }
 
-  /** Begins to connect, unless it is at it. `call` is settled when connected, refused when that failed for good. */
+  /** Begins to connect; while it waits for the next try, tries at once. `call` is settled when connected, refused when that failed for good. */
   connect(now: number, call?: number): void {
     if (call !== undefined) {
       if (this.state === 'connected') this.#out.settle([call]);
       else this.#waiting.push(call);
     }
-    if (this.state !== 'disconnected' && this.state !== 'closed' && this.state !== 'failed') return;
+    if (this.state !== 'disconnected' && this.state !== 'closed' && this.state !== 'failed') {
+      if (this.#retryAt !== undefined) this.#begin(now);
+      return;
+    }
     this.#backoff.reset();
     this.#change('connecting', { code: 0, reason: '' });
     this.#begin(now);

@@ -309,6 +309,7 @@ export class Feed {
         break;
       case 'assigned':
         this.assignee = entry.agent;
+        this.status = 'active';
         break;
       case 'status.changed':
         this.status = entry.status;

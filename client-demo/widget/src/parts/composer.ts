@@ -45,6 +45,8 @@ export class DuetComposer extends LitElement {
         background: none;
         line-height: 1.45;
         resize: none;
+      }
+      textarea:focus-visible {
         outline: none;
       }
       textarea::placeholder {

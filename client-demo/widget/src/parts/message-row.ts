@@ -57,7 +57,7 @@ function drawMessage(row: Extract<Row, { type: 'message' }>, context: RowContext
     ${first && !message.own ? html`<div class="author" aria-hidden="true">${name}</div>` : nothing}
     <div class="line">
       <div class="bubble" dir="auto" title=${texts().moment(message.at)}>
-        <span class="hidden-visually">${name}, ${time}: </span>${textOf(message)}
+        <span class="hidden-visually">${name}, ${time}: </span><span class="text">${textOf(message)}</span>
       </div>
       ${message.own ? drawTick(message) : nothing}
     </div>

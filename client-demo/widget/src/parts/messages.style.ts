@@ -102,6 +102,8 @@ export const messagesStyle = css`
     border: 1px solid transparent;
     border-radius: 12px;
     background: var(--sunken);
+  }
+  .text {
     overflow-wrap: anywhere;
     white-space: pre-wrap;
   }

@@ -23,14 +23,16 @@ export class Catalogue {
   readonly #moments: Intl.DateTimeFormat;
   readonly #relative: Intl.RelativeTimeFormat;
 
-  constructor(language: Language) {
+  /** `tags`: the reader's languages; the region in them decides how times are written. */
+  constructor(language: Language, tags: readonly string[] = []) {
     this.language = language;
+    const locale = tags.find(tag => tag.toLowerCase().startsWith(language)) ?? language;
     this.#texts = CATALOGUES[language];
     this.#plurals = new Intl.PluralRules(language);
-    this.#numbers = new Intl.NumberFormat(language);
-    this.#times = new Intl.DateTimeFormat(language, { hour: 'numeric', minute: '2-digit' });
-    this.#days = new Intl.DateTimeFormat(language, { weekday: 'long', day: 'numeric', month: 'long' });
-    this.#moments = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' });
+    this.#numbers = new Intl.NumberFormat(locale);
+    this.#times = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' });
+    this.#days = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' });
+    this.#moments = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
     this.#relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto', style: 'short' });
   }
 

@@ -2,7 +2,8 @@
 import type { ReactiveController, ReactiveControllerHost } from 'lit';
 import { Catalogue, chooseLanguage, type Language } from './catalogue';
 
-let catalogue = new Catalogue(typeof navigator === 'undefined' ? 'en' : chooseLanguage(navigator.languages));
+const tags = typeof navigator === 'undefined' ? [] : navigator.languages;
+let catalogue = new Catalogue(chooseLanguage(tags), tags);
 const hosts = new Set<ReactiveControllerHost>();
 
 /** The texts in the page's language. */
@@ -12,7 +13,7 @@ export function texts(): Catalogue {
 
 /** Sets the page's language, and the document's with it. */
 export function setLanguage(language: Language): void {
-  catalogue = new Catalogue(language);
+  catalogue = new Catalogue(language, tags);
   document.documentElement.lang = language;
   for (const host of hosts) host.requestUpdate();
 }
