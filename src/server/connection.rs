@@ -21,9 +21,10 @@ use crate::{
     transport::{self, Class, Closed, Connection, Inbound, LostReason, Outbox, Outgoing},
 };
 use duet_protocol::{Code, Command, Delivery, Frame, Hello, Refusal, Subject, command::Authenticate};
-use futures_util::sink;
+use futures_util::{FutureExt as _, sink};
 use metrics::counter;
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -60,8 +61,12 @@ impl Entrance {
             return outlets::close(&outbox, Code::SHUTDOWN, Code::SHUTDOWN.sentence(), 1_000);
         }
         let arrivals = self.arrivals.clone();
-        let closed = self.listen(id, connection, outbox).instrument(span.clone()).await;
-        report(&closed, &span);
+        let listening = AssertUnwindSafe(self.listen(id, connection, outbox).instrument(span.clone()));
+        match listening.catch_unwind().await {
+            Ok(closed) => report(&closed, &span),
+            // The panic itself is in the log; the core must still learn that the connection is gone.
+            Err(_) => counter!(name::CONNECTIONS_CLOSED, "cause" => "defect").increment(1),
+        }
         drop(place);
         // The driver outlives every connection; when it is gone there is nobody left to tell.
         let _ = arrivals.send(Arrival::Input(Input::Disconnected { connection: id })).await;

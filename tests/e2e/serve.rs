@@ -2,7 +2,7 @@
 //! code, tells its clients before it stops, and says precisely what is wrong with its configuration.
 
 use crate::{
-    node::{Node, duet},
+    node::{Node, PATIENCE, duet},
     raw::{Raw, RawStream, hello},
 };
 use duet_protocol::{
@@ -14,7 +14,7 @@ use duet_protocol::{
 };
 use std::{
     fs,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 #[test]
@@ -222,6 +222,22 @@ fn a_configuration_that_cannot_be_used_is_refused_with_key_value_place_and_rule(
     let output = good.output().unwrap();
     let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(shown["settings"].to_string().contains("environment DUET_NODE"), "{shown}");
+}
+
+#[test]
+fn a_node_without_space_says_so_and_can_still_be_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = ["--set", "store.free_floor_mib=1048576", "--set", "drain.deadline_ms=300"];
+    let mut node = Node::dev_with(dir.path(), &flags);
+    let begun = Instant::now();
+    while !node.admin("/readyz").1.contains("read_only") {
+        assert!(begun.elapsed() < PATIENCE, "{}", node.log());
+    }
+    assert_eq!((node.admin("/readyz").0, node.admin("/healthz").0), (503, 200), "not ready, but alive");
+    assert!(node.admin("/metrics").1.contains("duet_read_only 1"));
+    node.ask_to_stop();
+    assert_eq!(node.wait().code(), Some(1), "what was accepted could not be written");
+    assert!(node.log().contains("the store is read-only"), "{}", node.log());
 }
 
 #[test]
