@@ -89,8 +89,8 @@ impl Machine {
     pub(super) fn calls_lost(&mut self) {
         for request in self.requests.at(|stage| stage != Stage::Waiting) {
             let Some(pending) = self.requests.get_mut(request) else { continue };
-            pending.stage = Stage::Waiting;
-            if !pending.call.is_idempotent() {
+            let stage = std::mem::replace(&mut pending.stage, Stage::Waiting);
+            if stage != Stage::Blocked && !pending.call.is_idempotent() {
                 let sentence = "The connection broke before the answer came; look at the conversation first.";
                 self.answer(request, Err(ClientError::new(Code::TRANSPORT_CLOSED, sentence)));
             }
@@ -169,9 +169,31 @@ impl Machine {
 
     pub(super) fn call_refused(&mut self, request: u32, error: ClientError) {
         if self.take_authentication(request) {
-            self.authentication_refused(error);
-        } else {
-            self.answer(RequestId(request), Err(error));
+            return self.authentication_refused(error);
+        }
+        let request = RequestId(request);
+        let Some(pending) = self.requests.get_mut(request) else { return };
+        let stage = std::mem::replace(&mut pending.stage, Stage::Blocked);
+        let watch = matches!(pending.call, Call::WatchPresence(_));
+        if let Stage::OnLane(lane) = stage {
+            // A refused first frame ends the lane.
+            self.release_lane(lane, false);
+        }
+        if error.code == Code::TOKEN_EXPIRED {
+            return self.refresh_token();
+        }
+        if watch && !error.retryable() {
+            self.requests.standing.presence = None;
+        }
+        self.answer(request, Err(error));
+    }
+
+    /// A fresh token was accepted: what was refused for want of one is asked again.
+    pub(super) fn unblock_calls(&mut self) {
+        for request in self.requests.at(|stage| stage == Stage::Blocked) {
+            if let Some(pending) = self.requests.get_mut(request) {
+                pending.stage = Stage::Waiting;
+            }
         }
     }
 

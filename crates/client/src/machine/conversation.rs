@@ -19,6 +19,8 @@ pub(crate) struct Conversation {
     /// Openings since the last one that went well.
     pub(crate) tries: u32,
     pub(crate) status: Option<Status>,
+    /// The last event when the lane was opened: what comes up to it is history, and `status` knows it already.
+    pub(crate) head: u64,
     /// Of the other members.
     marks: BTreeMap<UserId, Marks>,
     /// Own messages that were shown and can still come further, by seq.
@@ -121,6 +123,7 @@ impl Conversation {
             lane: Lane::Closed,
             tries: 0,
             status: None,
+            head: 0,
             marks: BTreeMap::new(),
             own: BTreeMap::new(),
             receipts: Receipts::default(),

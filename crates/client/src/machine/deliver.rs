@@ -109,7 +109,8 @@ impl Machine {
             (Subject::Request(request), _) => self.call_refused(request, refusal.into()),
             (Subject::Message(message), _) => self.publish_refused(conversation, message, refusal.into()),
             (Subject::Lane, Some(id)) => self.open_refused(id, refusal.into()),
-            (Subject::Lane, None) => self.report(refusal.into()),
+            // A signal that made no sense; nothing was lost by it.
+            (Subject::Lane, None) => {}
         }
     }
 }

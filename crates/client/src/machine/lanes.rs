@@ -11,6 +11,9 @@ pub(crate) enum Usage {
     History(RequestId),
 }
 
+/// Requests for the past that a server reads for one connection at the same time.
+const HISTORY_MAX: usize = 4;
+
 /// The open lanes.
 #[derive(Debug)]
 pub(crate) struct Lanes {
@@ -34,6 +37,10 @@ impl Lanes {
 
     /// A new lane, or `None` when there may be no more. The last free one is kept for history.
     pub(crate) fn open(&mut self, usage: Usage) -> Option<(LaneId, Carrier)> {
+        let history = |(usage, _): &&(Usage, Carrier)| matches!(usage, Usage::History(_));
+        if matches!(usage, Usage::History(_)) && self.open.values().filter(history).count() >= HISTORY_MAX {
+            return None;
+        }
         let reserve = usize::from(matches!(usage, Usage::Conversation(_)) && self.lanes_max > 1);
         if self.open.len() + reserve >= self.lanes_max {
             return None;

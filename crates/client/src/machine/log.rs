@@ -22,6 +22,7 @@ impl Machine {
             return;
         }
         conversation.status = Some(opened.status);
+        conversation.head = opened.head.seq;
         conversation.set_members(&opened.members, me.as_ref());
         if conversation.shown.is_none() {
             conversation.lane = Lane::Live(lane);
@@ -77,14 +78,14 @@ impl Machine {
         self.entry(id, entry, matches!(lane, Lane::Live(_)));
     }
 
-    /// The backlog is delivered.
+    /// The backlog is delivered. Comes again when the client had fallen behind and is level once more.
     pub(super) fn caught_up(&mut self, id: ConversationId, seq: u64) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        let Lane::Backlog(lane) = conversation.lane else { return };
-        let Some(position) = conversation.position else { return };
-        if seq > position.seq {
+        let Some(position) = conversation.position.filter(|_| conversation.shown.is_some()) else { return };
+        if seq > position.seq && conversation.lane.standing().is_some() {
             return self.reopen(id, 0);
         }
+        let Lane::Backlog(lane) = conversation.lane else { return };
         conversation.lane = Lane::Live(lane);
         conversation.tries = 0;
         self.emit(Event::ConversationReady { conversation: id, position });
@@ -139,11 +140,13 @@ impl Machine {
         if !own && shown {
             conversation.receipts.received = entry.seq;
         }
-        match &entry.body {
-            Some(EventBody::StatusChanged(change)) => conversation.status = Some(change.status),
-            Some(EventBody::Assigned(_)) => conversation.status = Some(Status::Active),
-            Some(EventBody::MemberLeft(left)) => conversation.member_left(&left.user),
-            _ => {}
+        if entry.seq > conversation.head {
+            match &entry.body {
+                Some(EventBody::StatusChanged(change)) => conversation.status = Some(change.status),
+                Some(EventBody::Assigned(_)) => conversation.status = Some(Status::Active),
+                Some(EventBody::MemberLeft(left)) => conversation.member_left(&left.user),
+                _ => {}
+            }
         }
         if let Some(author) = entry.author.clone().filter(|_| shown && !own) {
             self.said_something(id, &author);

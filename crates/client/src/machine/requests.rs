@@ -37,6 +37,8 @@ pub(crate) enum Asker {
 pub(crate) enum Stage {
     /// Not sent on the present connection.
     Waiting,
+    /// Refused because the token had ended; waits for a fresh one.
+    Blocked,
     /// Sent on the control lane.
     Sent,
     /// Sent on a lane of its own.

@@ -24,6 +24,8 @@ pub(crate) struct Signals {
 
 /// Users whose presence version is remembered. Full: the first is forgotten, so that a stale one could be shown.
 const PRESENCE_MAX: usize = 2_000;
+/// Most conversations that a server names when a watch begins.
+const INBOX_FIRST_MAX: usize = 200;
 /// How long typing holds while the server's number is not known.
 const TYPING_TTL_MS: u64 = 10_000;
 
@@ -171,11 +173,13 @@ impl Machine {
 
     pub(super) fn inbox_complete(&mut self) {
         let Some(named) = self.signals.named.take() else { return };
+        // A full list says nothing about those that it has no room for.
+        let whole = named.len() < INBOX_FIRST_MAX;
         let gone: Vec<InboxEntry> = self
             .signals
             .inbox
             .values()
-            .filter(|entry| !named.contains(&entry.conversation))
+            .filter(|entry| whole && !named.contains(&entry.conversation))
             .cloned()
             .collect();
         for entry in gone {

@@ -115,6 +115,7 @@ impl Machine {
         if self.take_authentication(answer.request) {
             self.tokens.accepted();
             self.schedule_token(answer.expires_ms);
+            self.unblock_calls();
             self.emit(super::Event::TokenRefreshed { expires_ms: answer.expires_ms });
         }
     }

@@ -127,6 +127,14 @@ impl Rig {
         }
     }
 
+    /// What the machine sent is lost on the way, or answered by the test itself.
+    pub(crate) fn swallow(&mut self) {
+        self.input(Input::Tick);
+        if let Some(link) = &mut self.link {
+            link.up.clear();
+        }
+    }
+
     /// The connection breaks: what has not travelled is gone.
     pub(crate) fn cut(&mut self) {
         self.close_with(Code::TRANSPORT_CLOSED);

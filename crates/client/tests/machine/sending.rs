@@ -2,12 +2,12 @@
 
 use crate::rig::{Rig, conversation};
 use duet_client::machine::{
-    Answer, Call, Event, From, Input, MessageStatus, NewMessage, Saved, StatusChange,
+    Answer, Call, Event, From, Input, LaneId, LinkEvent, MessageStatus, NewMessage, Saved, StatusChange,
 };
 use duet_protocol::{
-    ClientMessageId, Code, Command, Refusal, Subject,
+    ClientMessageId, Code, Command, Delivery, Refusal, Subject,
     command::{Durability, Page},
-    delivery::{ConversationKind, Status},
+    delivery::{Availability, ConversationKind, Status},
     event::Content,
 };
 
@@ -242,6 +242,40 @@ fn calls_wait_for_a_connection_and_harmless_ones_are_repeated_after_a_loss() {
     assert_eq!(answers(&rig).last(), Some(&Err(Code::TRANSPORT_CLOSED)), "nobody knows who has it now");
     rig.heal();
     assert!(matches!(answers(&rig).last(), Some(Ok(Answer::History(_)))));
+}
+
+#[test]
+fn a_call_that_met_an_expired_token_is_repeated_with_a_fresh_one() {
+    let mut rig = Rig::new(15);
+    rig.online();
+    let request = rig.machine.call(rig.now_ms, Call::SetAvailability(Availability::Busy));
+    rig.swallow();
+    rig.sent.clear();
+    let refused = Delivery::Refused(Refusal {
+        subject: Subject::Request(request.0),
+        code: Code::TOKEN_EXPIRED,
+        message: String::new(),
+        retry_after_ms: 0,
+    });
+    rig.link_event(LinkEvent::Delivery(LaneId::CONTROL, refused));
+    rig.heal();
+    let kinds: Vec<u8> = rig.sent.iter().map(|(_, command)| command.kind()).collect();
+    assert_eq!(kinds, [0x04, 0x05], "a fresh token, then the same again");
+    assert_eq!(answers(&rig), [Ok(Answer::Done)]);
+}
+
+#[test]
+fn no_more_pages_are_asked_for_at_once_than_a_server_reads() {
+    let mut rig = Rig::new(16);
+    rig.online();
+    for _ in 0..9 {
+        rig.machine.call(rig.now_ms, Call::History(conversation(1), Page::After(0), 5));
+    }
+    rig.input(Input::Tick);
+    let asked = rig.sent.iter().filter(|(_, command)| matches!(command, Command::HistoryRequest(_))).count();
+    assert_eq!(asked, 4);
+    rig.heal();
+    assert_eq!(answers(&rig).len(), 9);
 }
 
 #[test]

@@ -122,6 +122,13 @@ impl Server {
         subscribers(lanes, id).map(|lane| (lane, Delivery::Event(event.clone()))).collect()
     }
 
+    /// Something that is no message happens, while nobody is connected.
+    pub(crate) fn happen(&mut self, id: ConversationId, body: &EventBody) {
+        let (kind, body) = body.encode();
+        let log = self.logs.entry(id).or_default();
+        log.push(Event { seq: log.len() as u64 + 1, at_ms: self.now_ms, author: None, kind, body });
+    }
+
     /// The ids of all messages of `ME` in a log, in order.
     pub(crate) fn mine(&self, id: ConversationId) -> Vec<ClientMessageId> {
         let log = self.logs.get(&id).into_iter().flatten();

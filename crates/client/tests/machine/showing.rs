@@ -6,11 +6,12 @@ use crate::{
 };
 use duet_client::machine::{Call, Event, From, Input, LaneId, LinkEvent, LinkTraits, MessageStatus, Output};
 use duet_protocol::{
-    Code, Command, Delivery, Position, Refusal, Subject, UserId,
+    Code, Command, Delivery, EventBody, Position, Refusal, Subject, UserId,
     delivery::{
-        Availability, Connectivity, ConversationKind, InboxEntry, Presence, ReceiptUpdated, Status,
+        Availability, CaughtUp, Connectivity, ConversationKind, InboxEntry, Presence, ReceiptUpdated, Status,
         Unsubscribed,
     },
+    event,
     hello::capability,
     signal::TypingState,
 };
@@ -69,6 +70,31 @@ fn a_backlog_is_told_before_the_conversation_is_ready_and_what_follows_is_live()
         ] if info.head == 3
     ));
     assert_eq!(texts(&rig), ["two", "three", "four"]);
+}
+
+#[test]
+fn history_does_not_change_the_stage_that_the_opening_told() {
+    let mut rig = Rig::new(15);
+    let room = conversation(1);
+    for status in [Status::Active, Status::Resolved] {
+        let body = EventBody::StatusChanged(event::StatusChanged { status });
+        rig.server.happen(room, &body);
+    }
+    rig.online();
+    rig.input(Input::Subscribe(room, From::Default));
+    rig.heal();
+    rig.cut();
+    // The conversation is active, so this message must not wake it if it is resolved meanwhile.
+    rig.say(room, "one more thing");
+    rig.server.status = Status::Resolved;
+    rig.heal();
+    assert!(rig.server.mine(room).is_empty());
+    // Level again after falling behind: nothing new is told.
+    rig.events.clear();
+    rig.deliver_on(room, Delivery::CaughtUp(CaughtUp { seq: 2 }));
+    assert_eq!(names(&rig), [] as [&str; 0]);
+    rig.deliver_on(room, Delivery::CaughtUp(CaughtUp { seq: 3 }));
+    assert_eq!(opens(&rig), 3, "something is missing");
 }
 
 #[test]
