@@ -157,3 +157,15 @@ fn the_documented_sample_is_a_configuration() {
         Config::load(&Arguments { file, serving: true, ..Arguments::default() }, std::iter::empty()).unwrap();
     assert_eq!(config.tenants.len(), 2);
 }
+
+#[test]
+fn the_sample_file_has_every_key_at_its_default() {
+    let mut source = Source::default();
+    source.read_file("duet.toml".into(), include_str!("../../docs/duet.toml")).unwrap();
+    let sample = check::check(&source, false, false).unwrap();
+    let defaults = check::check(&Source::default(), false, false).unwrap();
+    assert_eq!(source.settings.len(), KEYS.len());
+    for ((key, value, _), (_, default, _)) in sample.describe().iter().zip(defaults.describe()) {
+        assert_eq!(*value, default, "{key}");
+    }
+}
