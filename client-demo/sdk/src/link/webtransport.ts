@@ -115,8 +115,9 @@ class SessionCarrier implements Carrier {
 
   async close(code: number, reason: string, now = false): Promise<void> {
     this.#over = true;
-    // Without a pause where there must be none: what follows runs within this call then.
-    if (!now) await this.#control.flushed();
+    // Closing a session throws away what it has not sent, and no browser tells when it has; a server that is told goodbye
+    // closes by itself. Without a pause where there must be none: what follows runs within this call then.
+    if (!now) await Promise.race([this.#session.closed.catch(() => undefined), moment()]);
     this.#session.close({ closeCode: code === 0 ? CLOSE_CODE : code, reason: cut(reason, 1_024) });
   }
 
@@ -178,6 +179,11 @@ class SessionCarrier implements Carrier {
   }
 }
 
+/** Long enough for what was written to leave. */
+function moment(): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, FLUSH_MS));
+}
+
 interface LaneHooks {
   bytes(decoder: FrameDecoder, bytes: Uint8Array): void;
   /** The server ended its side. */
@@ -212,12 +218,6 @@ class Lane {
     this.#finished = true;
     void this.#last.then(() => this.#writer.then(writer => writer.close())).catch(() => undefined);
     void this.#reader.then(reader => reader.cancel()).catch(() => undefined);
-  }
-
-  /** Resolves when everything was handed to the network, or after a moment. */
-  async flushed(): Promise<void> {
-    const moment = new Promise<void>(resolve => setTimeout(resolve, FLUSH_MS));
-    await Promise.race([this.#last, moment]);
   }
 
   async #read(hooks: LaneHooks): Promise<void> {
