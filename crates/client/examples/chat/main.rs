@@ -89,10 +89,14 @@ impl Chat {
             client.ready().await?;
             client.watch_inbox(true).await
         });
-        let mut listed = false;
+        let (mut asked, mut begun) = (false, false);
         loop {
             tokio::select! {
                 event = events.next() => match event {
+                    Some(Event::InboxReady) if !begun => {
+                        begun = true;
+                        self.begin(visitor).await?;
+                    }
                     Some(event) => self.show(event).await?,
                     None => return Ok(()),
                 },
@@ -103,10 +107,9 @@ impl Chat {
                     },
                     None => break,
                 },
-                result = &mut inbox, if !listed => {
-                    listed = true;
+                result = &mut inbox, if !asked => {
+                    asked = true;
                     result?;
-                    self.begin(visitor).await?;
                 }
             }
         }

@@ -9,3 +9,4 @@ mod rig;
 mod sending;
 mod server;
 mod showing;
+mod signals;
