@@ -43,6 +43,9 @@ rust_test_stages() {
 
 end_to_end_stages() {
   run_tests "End-to-end tests" 900 'binary(e2e)' --test e2e -- --test-threads=1
+  # Against target/debug/duet, which the tests before have built.
+  step "Interoperability" 400 tests/interop/run
+  figure "$(closing_line '[0-9]+ passed' | grep -oE '[0-9]+') interoperability laws"
 }
 
 web_test_stages() {
