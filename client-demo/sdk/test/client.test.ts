@@ -1,5 +1,6 @@
 /** Laws of the whole client in a browser: reloads, tabs, the chat, callbacks. */
 import { describe, expect, it, vi } from 'vitest';
+import manifest from '../package.json';
 import { Emitter } from '../src/emitter';
 import { CONVERSATION } from './fake-server';
 import { Browser, copyOf } from './page';
@@ -67,6 +68,34 @@ describe('a client', () => {
       expect(second.client.conversation(CONVERSATION).message(id)?.status).toBe('accepted');
     });
     await second.client.close();
+  });
+
+  it('keeps a message over a reload where there is no database', async () => {
+    const browser = new Browser();
+    // As in private windows of some browsers.
+    Reflect.deleteProperty(globalThis, 'indexedDB');
+    const first = browser.page();
+    await first.client.ready();
+    browser.online = false;
+    browser.drop();
+    first.client.conversation(CONVERSATION).send('noted');
+    browser.kill(first);
+    browser.online = true;
+    const second = browser.page(first.tab);
+    await second.client.ready();
+    await until(() => {
+      expect(browser.server.texts()).toEqual(['noted']);
+      expect(second.tab.keys().filter(key => key.startsWith('note:'))).toEqual([]);
+    });
+    await second.client.close();
+  });
+
+  it('says which version it is', async () => {
+    const browser = new Browser();
+    const { client } = browser.page();
+    await client.ready();
+    expect(browser.server.of('Hello')[0]?.sdk).toBe(`duet-js/${manifest.version}`);
+    await client.close();
   });
 
   it('goes on with its session after a reload, but a copied tab gets one of its own', async () => {
