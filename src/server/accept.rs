@@ -25,7 +25,7 @@ use axum::{
 use bytes::Bytes;
 use metrics::counter;
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -62,7 +62,7 @@ pub(super) fn open(
     let limits = limits(config);
     let origins = origins(config, http);
     let (endpoint, listener) = Endpoint::bind(EndpointConfig {
-        addresses: config.listen.clients.clone(),
+        addresses: addresses(config),
         certificates: certificates.clone(),
         keys: Keys::load_or_mint(&config.data_dir.join("keys"))?,
         limits: limits.clone(),
@@ -228,6 +228,17 @@ fn plain_answer(_: &Request<()>) -> Response<Bytes> {
     response
 }
 
+/// What to listen on: without IPv6 on this machine, the IPv4 addresses alone.
+fn addresses(config: &Config) -> Vec<SocketAddr> {
+    let wanted = &config.listen.clients;
+    let has_ipv6 = || std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    if wanted.iter().all(SocketAddr::is_ipv6) || has_ipv6() {
+        return wanted.clone();
+    }
+    tracing::warn!("this machine has no IPv6; only the IPv4 addresses are in use");
+    wanted.iter().copied().filter(SocketAddr::is_ipv4).collect()
+}
+
 fn limits(config: &Config) -> Limits {
     let limits = &config.limits;
     let idle_timeout = Duration::from_millis(limits.idle_timeout_ms.into());
@@ -240,7 +251,8 @@ fn limits(config: &Config) -> Limits {
         idle_timeout,
         keep_alive: defaults.keep_alive.min(idle_timeout / 3),
         outbox_bytes: limits.outbox_bytes,
-        wrapped_lanes: limits.lanes_max as usize,
+        // The core refuses one lane too many by a code; this bound is for who goes on all the same.
+        wrapped_lanes: limits.lanes_max as usize + 64,
         ..defaults
     }
 }

@@ -43,9 +43,15 @@ impl Ready {
         }
     }
 
-    /// `localhost:port`, for clients on this machine.
+    /// Where clients on this machine connect: `localhost` when both families listen on one port, because a browser takes
+    /// the first address of that name and tries no other; else an address.
     pub(super) fn local_endpoints(&self) -> Vec<String> {
-        self.clients.first().map(|address| format!("localhost:{}", address.port())).into_iter().collect()
+        let Some(first) = self.clients.first() else { return Vec::new() };
+        let also = |other: &SocketAddr| other.port() == first.port() && other.is_ipv4() != first.is_ipv4();
+        if self.clients.iter().any(also) {
+            return vec![format!("localhost:{}", first.port())];
+        }
+        vec![first.to_string()]
     }
 
     /// Tells it.
