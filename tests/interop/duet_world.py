@@ -77,11 +77,15 @@ async def refusal(asked):
     raise AssertionError("not refused")
 
 
-def unkept(what_is_seen):
-    """Marks a law that the server is known not to keep yet. It does not count, and fails as soon as it is kept."""
+def unkept(what_is_seen, ends_with):
+    """Marks a law that the server is known not to keep: the law ends with this exception.
+
+    Such a law does not count. It fails when it ends in any other way, and as soon as it is kept, so that the mark can
+    neither hide something else nor outlive the defect.
+    """
 
     def mark(law):
-        law.unkept = what_is_seen
+        law.unkept = what_is_seen, ends_with
         return law
 
     return mark

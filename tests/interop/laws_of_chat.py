@@ -5,7 +5,7 @@ import re
 import time
 from pathlib import Path
 
-from duet_client import Refused
+from duet_client import Ended, Refused
 from duet_wire import CLIENT, SERVER, decode, encode, message_id, take_frame, varint
 from duet_world import QUIC, WEBTRANSPORT, ends, unkept
 
@@ -224,7 +224,6 @@ async def a_finished_control_lane_closes_with_0(world, alpn):
     assert (await client.carrier.end())[0] == 0
 
 
-@unkept("Typing comes as a datagram although Welcome granted no bit 0")
 async def signals_travel_on_the_control_lane_where_there_are_no_datagrams(world, alpn):
     visitor, agent, conversation = await world.chat(alpn, QUIC)
     bare = await world.client(alpn, token=await world.token(visitor.welcome["user"]), capabilities=0)
@@ -233,9 +232,8 @@ async def signals_travel_on_the_control_lane_where_there_are_no_datagrams(world,
     bare.control.send("Typing", conversation=conversation, version=1, active=True)
     assert (await agent.datagram("Typing"))["user"] == bare.welcome["user"]
     agent.typing(conversation, True)
-    await agent.ping(), await bare.ping()
-    assert bare.carrier.datagrams.empty()
     assert (await bare.control.until("Typing"))["user"] == agent.welcome["user"]
+    assert bare.carrier.datagrams.empty()
 
 
 async def streams_come_and_go_without_end(world, alpn):
@@ -245,14 +243,47 @@ async def streams_come_and_go_without_end(world, alpn):
         await client.history(conversation, {"after": 0}, 1)
 
 
-@unkept("the connection is closed with 3501")
-async def one_lane_more_than_the_limit_is_refused_with_1131(world, alpn):
+async def every_request_for_a_page_is_answered_under_its_number(world, alpn):
     client = await world.client(alpn)
-    conversation, most = await client.create(), client.welcome["limits"]["lanesMax"]
+    conversation, lane = await client.create(), client.carrier.lane()
+    for request in range(8):
+        lane.send("HistoryRequest", request=request, conversation=conversation, page={"after": 0}, limit=5)
+    answered = set()
+    for _ in range(8):
+        name, fields = await lane.next()
+        assert name == "HistoryPage" or fields["code"] == 1111, (name, fields)
+        answered.add(fields["request"] if name == "HistoryPage" else fields["subject"]["request"])
+    assert answered == set(range(8))
+
+
+async def a_stream_that_is_one_lane_too_many_is_refused_with_1131(world, alpn):
+    client = await world.client(alpn)
+    conversation = await client.create()
+    await open_all_wrapped(client, conversation)
+    lane = client.carrier.lane()
+    lane.send("Open", conversation=conversation, start={"latest": 1})
+    name, fields = await lane.next()
+    assert (name, fields["code"], fields["subject"]) == ("Refused", 1131, "lane")
+    await ends(lane)
+    await client.ping()
+
+
+@unkept("the connection is closed with 3501, without Closing", Ended)
+async def a_wrapped_lane_that_is_one_too_many_is_refused_with_1131(world, alpn):
+    client = await world.client(alpn)
+    conversation = await client.create()
+    most = await open_all_wrapped(client, conversation)
+    client.control.send_wrapped(most + 1, "Open", conversation=conversation, start={"latest": 1})
+    name, fields = (await client.control.until("Wrapper", lane=most + 1))["inner"]
+    assert (name, fields["code"], fields["subject"]) == ("Refused", 1131, "lane")
+    await client.ping()
+
+
+async def open_all_wrapped(client, conversation):
+    """Opens as many lanes as the server allows, in wrappers; how many that is."""
+    most = client.welcome["limits"]["lanesMax"]
     for lane in range(1, most + 1):
         client.control.send_wrapped(lane, "Open", conversation=conversation, start={"latest": 1})
         while (await client.control.until("Wrapper", lane=lane))["inner"][0] != "CaughtUp":
             pass
-    client.control.send_wrapped(most + 1, "Open", conversation=conversation, start={"latest": 1})
-    name, fields = (await client.control.until("Wrapper", lane=most + 1))["inner"]
-    assert (name, fields["code"], fields["subject"]) == ("Refused", 1131, "lane")
+    return most
