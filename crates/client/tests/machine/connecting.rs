@@ -309,8 +309,12 @@ fn facts_about_a_connection_that_was_given_up_change_nothing() {
     let mut rig = Rig::new(18);
     rig.online();
     rig.cut();
-    rig.heal();
     let old = duet_client::machine::ConnectionId(1);
+    let before = rig.events.len();
+    let again = LinkEvent::Disconnected { code: Code::TIMEOUT, reason: String::new() };
+    rig.input(Input::Link(old, again));
+    assert_eq!(rig.events.len(), before, "it was lost once");
+    rig.heal();
     let before = rig.events.len();
     for event in [closing(3_511, 0, None), LinkEvent::Disconnected { code: Code(2), reason: String::new() }] {
         rig.input(Input::Link(old, event));

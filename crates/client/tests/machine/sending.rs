@@ -73,7 +73,10 @@ fn a_message_that_is_refused_for_now_holds_back_those_behind_it_and_keeps_its_id
     let said = [rig.say(room, "first"), rig.say(room, "second")];
     rig.carry(9, 9);
     rig.carry(9, 9);
-    rig.pass(4_900);
+    rig.pass(4_000);
+    let said = [said[0], said[1], rig.say(room, "third")];
+    rig.carry(9, 9);
+    rig.pass(900);
     assert!(rig.server.mine(room).is_empty());
     let waits = statuses(&rig, said[0]).pop().expect("a status");
     assert_eq!(
