@@ -164,3 +164,73 @@ fn task_failure(ended: &Option<Result<&'static str, tokio::task::JoinError>>) ->
         Some(Err(_)) | None => ServeError::Defect("a listener"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Arguments, Config},
+        server::{accept, admission::Admission, auth::Keyring, connection::Entrance, http, queues, start},
+    };
+    use std::sync::{Arc, atomic::AtomicU64};
+
+    /// A server of which nothing runs; the senders are what a driver and a store would end with.
+    async fn parts(
+        dir: &std::path::Path,
+    ) -> (Parts, oneshot::Sender<Result<(), StoreError>>, oneshot::Sender<Stopped>) {
+        let flag = |key: &str, value: &str| ("--set".to_owned(), key.to_owned(), value.to_owned());
+        let listen = ["listen.clients", "listen.admin", "listen.dev"].map(|key| flag(key, "127.0.0.1:0"));
+        let data = [flag("data_dir", &dir.display().to_string())];
+        let flags = listen.into_iter().chain(data).collect();
+        let arguments = Arguments { flags, dev: true, serving: true, ..Arguments::default() };
+        let config = Config::load(&arguments, std::iter::empty()).unwrap();
+        start::make_data_dir(&config.data_dir).unwrap();
+        let (arrivals, _) = queues::arrivals();
+        let (facts, _) = queues::facts();
+        let entrance = Entrance {
+            arrivals,
+            keyring: Arc::new(Keyring::new(&[]).unwrap()),
+            hello_timeout: Duration::from_secs(1),
+            last_id: Arc::new(AtomicU64::new(0)),
+        };
+        let admission = Admission::new(1, 1);
+        let http = http::bind(&config).await.unwrap();
+        let ports = accept::open(&config, &http, entrance, admission.clone()).unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(std::future::pending());
+        let (store, store_done) = oneshot::channel();
+        let (driver, driven) = oneshot::channel();
+        let driver_done = tokio::spawn(async move { driven.await.expect("the driver's defect") });
+        let (signals, deadline) = (Signals::listen().unwrap(), Duration::from_millis(100));
+        (Parts { signals, store_done, driver_done, tasks, facts, admission, ports, deadline }, store, driver)
+    }
+
+    #[tokio::test]
+    async fn a_part_that_fails_ends_the_whole_and_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (all, store, driver) = parts(dir.path()).await;
+        drop(driver);
+        assert!(matches!(until_stopped(all).await, Err(ServeError::Defect("the driver"))));
+        drop(store);
+
+        let (all, store, _driver) = parts(dir.path()).await;
+        store.send(Err(StoreError::Poisoned { cause: "the disk".to_owned() })).unwrap();
+        assert!(until_stopped(all).await.unwrap_err().to_string().contains("the disk"));
+
+        let (all, store, _driver) = parts(dir.path()).await;
+        drop(store);
+        assert!(matches!(until_stopped(all).await, Err(ServeError::Defect("the store thread"))));
+
+        let (mut all, _store, _driver) = parts(dir.path()).await;
+        all.tasks.spawn(std::future::ready("the QUIC endpoint"));
+        assert!(matches!(until_stopped(all).await, Err(ServeError::Defect("the QUIC endpoint"))));
+
+        let (all, store, driver) = parts(dir.path()).await;
+        driver.send(Stopped::StoreGone).unwrap();
+        store.send(Err(StoreError::Poisoned { cause: "the disk".to_owned() })).unwrap();
+        assert!(
+            until_stopped(all).await.unwrap_err().to_string().contains("the disk"),
+            "the cause, not the symptom"
+        );
+    }
+}
