@@ -89,11 +89,23 @@ describe('the race', () => {
     expect(transport.log.dialled).toBe(2);
   });
 
-  it('goes to WebSocket at once when WebTransport fails at once', async () => {
+  it('goes to WebSocket at once when WebTransport fails at once, and tries again the next time', async () => {
     const [transport, socket] = [dialler('webtransport', 10, true), dialler('websocket', 10)];
-    const result = race(options(transport.dial, socket.dial))(ADDRESS, EVENTS, new AbortController().signal);
+    const made = options(transport.dial, socket.dial);
+    const result = race(made)(ADDRESS, EVENTS, new AbortController().signal);
     await vi.advanceTimersByTimeAsync(25);
     expect((await result).info.transport).toBe('websocket');
+    await run(made);
+    expect(transport.log.dialled).toBe(2);
+  });
+
+  it('does not hold it against WebTransport that it was slow once', async () => {
+    const [transport, socket] = [dialler('webtransport', 2_000), dialler('websocket', 10)];
+    const made = options(transport.dial, socket.dial);
+    expect(await run(made)).toBe('websocket');
+    expect(transport.log.closed).toBe(1);
+    await run(made);
+    expect(transport.log.dialled).toBe(2);
   });
 
   it('is WebTransport’s when WebSocket fails, if it is not too slow', async () => {
@@ -125,7 +137,7 @@ describe('the race', () => {
     const [transport, socket] = [dialler('webtransport', 60_000), dialler('websocket', 60_000)];
     const stop = new AbortController();
     const result = race(options(transport.dial, socket.dial))(ADDRESS, EVENTS, stop.signal);
-    const outcome = expect(result).rejects.toThrow('no carrier');
+    const outcome = expect(result).rejects.toThrow('not wanted');
     await vi.advanceTimersByTimeAsync(1_000);
     stop.abort();
     await outcome;

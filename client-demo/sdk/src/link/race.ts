@@ -1,16 +1,20 @@
 /**
  * Which carrier: WebTransport first, WebSocket half a second behind, the first that stands wins and the other is given up.
  *
- * A WebTransport that failed is not tried for ten minutes (networks that block UDP make it hang rather than fail), then probed
- * again. WebKit uses WebSocket unless told otherwise, because its WebTransport stalls (see docs of the protocol's carriers).
+ * A WebTransport that hung while WebSocket stood is not tried for ten minutes (that is what networks do that swallow UDP), then
+ * probed again; one that failed at once costs nothing to try, and may only have met a server that was starting. WebKit uses WebSocket unless told otherwise, because its WebTransport stalls (see docs of the protocol's carriers).
  * When WebTransport fails at once, WebSocket does not wait for its turn.
  */
+import type { Transport } from '../api';
+import type { Address } from '../machine/effect';
 import type { Carrier, CarrierEvents, Dial } from './carrier';
 
 /** How far WebSocket starts behind, milliseconds. */
 const HEAD_START_MS = 500;
 /** How long WebTransport may take when WebSocket has failed: more likely nobody is there than that only UDP passes. */
 const ALONE_MS = 6_000;
+/** How long WebTransport may come behind a WebSocket that has won without counting as failed, milliseconds. */
+const LATE_MS = 3_000;
 /** How long a failure of WebTransport is remembered, milliseconds. */
 const REMEMBER_MS = 600_000;
 
@@ -34,80 +38,124 @@ export interface RaceOptions {
 
 /** Makes one dialler of two. */
 export function race(options: RaceOptions): Dial {
-  return async (address, events, signal) => {
-    const { mode, memory } = options;
-    const failedAt = memory.read();
+  return (address, events, signal) => {
+    const { mode } = options;
+    const failedAt = options.memory.read();
     const failedLately = failedAt !== undefined && options.wallClock() - failedAt < REMEMBER_MS;
     const possible = address.webTransport !== undefined && mode !== 'websocket';
     const socket = address.webSocket !== undefined && mode !== 'webtransport';
     const transport = possible && (!socket || mode === 'both' || (options.trusted && !failedLately));
     if (!transport) return options.webSocket(address, events, signal);
     if (!socket) return options.webTransport(address, events, signal);
-    const carrier = await headStart(options, address, events, signal);
-    const won = carrier.info.transport === 'webtransport';
-    memory.write(won ? undefined : options.wallClock());
-    return carrier;
+    return new Race(options, address, events, signal).result;
   };
 }
 
-/** Runs both; the one that stands first silences and ends the other. */
-function headStart(options: RaceOptions, ...[address, events, signal]: Parameters<Dial>): Promise<Carrier> {
-  return new Promise((resolve, reject) => {
-    let [winner, losses]: [Runner | undefined, number] = [undefined, 0];
-    const runners: Runner[] = [];
-    let alone: ReturnType<typeof setTimeout> | undefined;
-    const giveUp = (): void => {
-      clearTimeout(turn);
-      clearTimeout(alone);
-      for (const runner of runners) if (runner !== winner) runner.abort.abort();
-      reject(new Error('no carrier stands'));
-    };
-    const lost = (error: unknown): void => {
-      losses += 1;
-      if (losses === 2) {
-        clearTimeout(alone);
-        reject(error instanceof Error ? error : new Error('no carrier stands'));
-        return;
-      }
-      if (runners.length === 1) start(options.webSocket);
-      else alone = setTimeout(giveUp, ALONE_MS);
-    };
-    const won = (runner: Runner, carrier: Carrier): void => {
-      if (winner !== undefined || signal.aborted) {
-        void carrier.close(0, 'another carrier was faster', true);
-        return;
-      }
-      winner = runner;
-      clearTimeout(turn);
-      clearTimeout(alone);
-      for (const other of runners) if (other !== runner) other.abort.abort();
-      resolve(carrier);
-    };
-    const start = (dial: Dial): void => {
-      if (signal.aborted || runners.some(runner => runner.dial === dial)) return;
-      const runner: Runner = { dial, abort: new AbortController() };
-      runners.push(runner);
-      const only = whileRacing(events, () => winner === undefined || winner === runner);
-      dial(address, only, runner.abort.signal).then(
-        carrier => {
-          won(runner, carrier);
-        },
-        (error: unknown) => {
-          lost(error);
-        },
-      );
-    };
-    const turn = setTimeout(() => {
-      start(options.webSocket);
-    }, HEAD_START_MS);
-    signal.addEventListener('abort', giveUp);
-    start(options.webTransport);
-  });
+/** One dialler of the two. */
+interface Runner {
+  readonly transport: Transport;
+  readonly abort: AbortController;
+  state: 'running' | 'stands' | 'failed';
 }
 
-interface Runner {
-  readonly dial: Dial;
-  readonly abort: AbortController;
+/** Runs both; the one that stands first silences the other. */
+class Race {
+  readonly result: Promise<Carrier>;
+  readonly #options: RaceOptions;
+  readonly #address: Address;
+  readonly #events: CarrierEvents;
+  readonly #runners: Runner[] = [];
+  readonly #timers: ReturnType<typeof setTimeout>[] = [];
+  #winner: Runner | undefined;
+  #over = false;
+  #settle: { resolve: (carrier: Carrier) => void; reject: (error: Error) => void } | undefined;
+
+  constructor(options: RaceOptions, address: Address, events: CarrierEvents, signal: AbortSignal) {
+    this.#options = options;
+    this.#address = address;
+    this.#events = events;
+    this.result = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    signal.addEventListener('abort', () => {
+      this.#end(new Error('not wanted any more'));
+    });
+    if (signal.aborted) this.#end(new Error('not wanted any more'));
+    this.#start('webtransport');
+    this.#after(HEAD_START_MS, () => {
+      this.#start('websocket');
+    });
+  }
+
+  #start(transport: Transport): void {
+    if (this.#over || this.#runners.some(runner => runner.transport === transport)) return;
+    const runner: Runner = { transport, abort: new AbortController(), state: 'running' };
+    this.#runners.push(runner);
+    const dial = transport === 'webtransport' ? this.#options.webTransport : this.#options.webSocket;
+    const events = whileRacing(this.#events, () => this.#winner === undefined || this.#winner === runner);
+    dial(this.#address, events, runner.abort.signal).then(
+      carrier => {
+        this.#stands(runner, carrier);
+      },
+      (error: unknown) => {
+        this.#failed(runner, error);
+      },
+    );
+  }
+
+  #stands(runner: Runner, carrier: Carrier): void {
+    runner.state = 'stands';
+    // A WebTransport that comes second has not failed: it was only slow.
+    if (runner.transport === 'webtransport') this.#options.memory.write(undefined);
+    if (this.#over) {
+      void carrier.close(0, 'another carrier was faster', true);
+      return;
+    }
+    this.#winner = runner;
+    this.#finish();
+    const other = this.#runners.find(one => one !== runner && one.state === 'running');
+    if (other?.transport === 'webtransport') {
+      setTimeout(() => {
+        this.#judge(other);
+      }, LATE_MS);
+    } else other?.abort.abort();
+    this.#settle?.resolve(carrier);
+  }
+
+  /** WebSocket has won and WebTransport still hangs: that is what a network does that swallows UDP. */
+  #judge(runner: Runner): void {
+    if (runner.state !== 'running') return;
+    this.#options.memory.write(this.#options.wallClock());
+    runner.abort.abort();
+  }
+
+  #failed(runner: Runner, error: unknown): void {
+    runner.state = 'failed';
+    if (this.#over) return;
+    this.#start('websocket');
+    if (this.#runners.every(one => one.state === 'failed')) {
+      this.#end(error instanceof Error ? error : new Error('no carrier stands'));
+    } else if (runner.transport === 'websocket') {
+      this.#after(ALONE_MS, () => {
+        this.#end(new Error('no carrier stands'));
+      });
+    }
+  }
+
+  #end(error: Error): void {
+    for (const runner of this.#runners) if (runner !== this.#winner) runner.abort.abort();
+    this.#finish();
+    this.#settle?.reject(error);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+
+  #after(ms: number, work: () => void): void {
+    this.#timers.push(setTimeout(work, ms));
+  }
 }
 
 /** Lets events through only while they count: the loser's are nobody's business. */
