@@ -7,6 +7,7 @@
     reason = "a test stops at what it did not expect"
 )]
 
+mod crash;
 mod isolation;
 mod node;
 mod power_cut;

@@ -35,12 +35,21 @@ impl Node {
         Self::dev_with(dir, &[])
     }
 
+    /// The same, on the address that an earlier one had.
+    pub(crate) fn dev_on(dir: &Path, listen: SocketAddr) -> Self {
+        Self::start(dir, &listen.to_string(), &[])
+    }
+
     /// The same, with further flags.
     pub(crate) fn dev_with(dir: &Path, flags: &[&str]) -> Self {
+        Self::start(dir, "127.0.0.1:0", flags)
+    }
+
+    fn start(dir: &Path, listen: &str, flags: &[&str]) -> Self {
         let ready_file = dir.join("ready.json");
         let _ = fs::remove_file(&ready_file);
         let mut command = duet();
-        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.args(["serve", "--dev", "--listen", listen, "--admin-listen", "127.0.0.1:0"]);
         command.args([
             "--dev-listen",
             "127.0.0.1:0",
