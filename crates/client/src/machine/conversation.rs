@@ -189,7 +189,7 @@ impl Conversation {
         status: MessageStatus,
     ) -> MessageStatus {
         let status = self.status_at(seq).max(status);
-        if status < MessageStatus::Read {
+        if status < MessageStatus::Read || self.is_ahead(seq) {
             self.own.insert(seq, Own { id, status });
             if self.own.len() > OWN_MAX {
                 self.own.pop_first();
@@ -214,8 +214,15 @@ impl Conversation {
                 moved.push((*seq, *own));
             }
         }
-        self.own.retain(|_, own| own.status < MessageStatus::Read);
+        let passed = self.position.map_or(0, |position| position.seq);
+        self.own.retain(|seq, own| own.status < MessageStatus::Read || *seq > passed);
         moved
+    }
+
+    /// Whether the event at `seq` has yet to come. An own message can be answered, and even read, before its event
+    /// arrives behind a backlog: it must be known then, or it would be shown a second time.
+    fn is_ahead(&self, seq: u64) -> bool {
+        self.position.is_some_and(|position| seq > position.seq)
     }
 
     /// The watermarks that the server should hear of, if any.
@@ -321,5 +328,18 @@ mod tests {
         let states = [(2, true), (1, false), (3, true), (4, false), (4, true)];
         let shown = states.map(|(version, active)| conversation.typing(&user("bo"), version, active));
         assert_eq!(shown, [Some(true), None, None, Some(false), None]);
+    }
+
+    #[test]
+    fn an_own_message_that_was_read_before_its_event_came_is_known_until_the_event_came() {
+        let mut conversation = Conversation::new(Some(From::Default));
+        conversation.restart(Position { epoch: 1, seq: 4 });
+        let id = ClientMessageId([7; 16]);
+        assert_eq!(conversation.own_stored(5, id, MessageStatus::Read), MessageStatus::Read);
+        conversation.own_progress();
+        assert!(conversation.own_at(5).is_some(), "its event is still behind the backlog");
+        assert_eq!(conversation.advance(5, 1), Verdict::Next);
+        conversation.own_progress();
+        assert!(conversation.own_at(5).is_none(), "nothing more can become of it");
     }
 }
