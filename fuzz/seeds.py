@@ -34,6 +34,11 @@ def seeds():
         yield "frame", b"\x01" + data
         yield "command", data
         yield "delivery", data
+    # A close with a reason behind a capsule that nobody knows; heads of both directions; SETTINGS of h3.
+    yield "capsule", bytes.fromhex("03" "21025a5a" "684307" "00000bb9" "627965")
+    yield "header", bytes.fromhex("4041" "04" "0102")
+    yield "header", bytes.fromhex("4054" "04" "0102")
+    yield "settings", bytes.fromhex("00" "04" "0a" "33" "01" "ab603742" "01" "08" "01")
     yield "client", bytes(CHAT)
     yield "operations", bytes(NODE)
 

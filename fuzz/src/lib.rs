@@ -9,9 +9,11 @@ mod client;
 mod ledger;
 mod operations;
 mod script;
+mod sessions;
 
 pub use client::client;
 pub use operations::operations;
+pub use sessions::{capsule, header, settings};
 
 use bytes::{Bytes, BytesMut};
 use duet::core::Entry;
