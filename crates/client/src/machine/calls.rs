@@ -177,7 +177,8 @@ impl Machine {
         let watch = matches!(pending.call, Call::WatchPresence(_));
         if let Stage::OnLane(lane) = stage {
             // A refused first frame ends the lane.
-            self.release_lane(lane, false);
+            // A read that failed does not: it was let in, and the server still holds the lane.
+            self.release_lane(lane, error.code == Code::UNAVAILABLE);
         }
         if error.code == Code::TOKEN_EXPIRED {
             return self.refresh_token();

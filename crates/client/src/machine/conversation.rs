@@ -145,11 +145,16 @@ impl Conversation {
         Verdict::Next
     }
 
+    /// Begins at `position`. Own messages that were settled before stay known, so that their entries are not told again.
+    pub(crate) fn start(&mut self, position: Position) {
+        self.position = Some(position);
+        self.receipts.received = 0;
+    }
+
     /// Begins anew at `position`: nothing of what was shown counts any more.
     pub(crate) fn restart(&mut self, position: Position) {
-        self.position = Some(position);
         self.own.clear();
-        self.receipts.received = 0;
+        self.start(position);
     }
 
     /// Takes the members' watermarks from a snapshot. Those of `me` become what the server knows.
@@ -222,7 +227,7 @@ impl Conversation {
     /// Whether the event at `seq` has yet to come. An own message can be answered, and even read, before its event
     /// arrives behind a backlog: it must be known then, or it would be shown a second time.
     fn is_ahead(&self, seq: u64) -> bool {
-        self.position.is_some_and(|position| seq > position.seq)
+        self.position.is_none_or(|position| seq > position.seq)
     }
 
     /// The watermarks that the server should hear of, if any.
@@ -320,6 +325,22 @@ mod tests {
         assert_eq!(conversation.own_progress(), [(4, Own { id, status: MessageStatus::Read })]);
         assert_eq!(conversation.own_progress(), []);
         assert_eq!(conversation.own_stored(9, id, MessageStatus::Accepted), MessageStatus::Read);
+    }
+
+    #[test]
+    fn an_own_message_that_was_settled_before_its_entry_came_stays_known_until_it_comes() {
+        let mut conversation = Conversation::new(Some(From::Default));
+        let id = ClientMessageId([1; 16]);
+        conversation.own_stored(4, id, MessageStatus::Accepted);
+        conversation.start(Position { epoch: 1, seq: 2 });
+        assert!(conversation.own_at(4).is_some(), "the first opening forgets nothing");
+        conversation.set_marks(&user("bo"), Marks { received: 9, read: 9 });
+        assert_eq!(conversation.own_progress(), [(4, Own { id, status: MessageStatus::Read })]);
+        assert!(conversation.own_at(4).is_some(), "read by others before its own entry came");
+        assert_eq!(conversation.own_stored(3, id, MessageStatus::Accepted), MessageStatus::Read);
+        assert!(conversation.own_at(3).is_some());
+        conversation.restart(Position { epoch: 1, seq: 2 });
+        assert!(conversation.own_at(4).is_none(), "a discontinuity forgets everything");
     }
 
     #[test]

@@ -35,8 +35,10 @@ impl Machine {
             Some(position) => !opened.complete || opened.after > position.seq,
             None => false,
         };
-        if broken || conversation.position.is_none() {
+        if broken {
             conversation.restart(start);
+        } else if conversation.position.is_none() {
+            conversation.start(start);
         }
         if broken {
             let reason = "events were missed that are no longer kept".into();

@@ -65,6 +65,7 @@ impl Machine {
                 return;
             }
         };
+        self.tokens.attempt_over();
         self.timers.clear(&Timer::Attempt);
         self.timers.set(Timer::Retry, self.now_ms + delay_ms);
         let reason = if reason.is_empty() { code.sentence() } else { reason };

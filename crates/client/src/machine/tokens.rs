@@ -55,6 +55,14 @@ impl Tokens {
         self.refused = Refused::No;
     }
 
+    /// An attempt ended for another reason. The token that was fresh then may be too old by the next one, so that a
+    /// refusal is no longer final.
+    pub(crate) fn attempt_over(&mut self) {
+        if self.refused == Refused::FreshInUse {
+            self.refused = Refused::No;
+        }
+    }
+
     pub(crate) fn forget_refusal(&mut self) {
         self.refused = Refused::No;
     }
@@ -154,5 +162,21 @@ impl Machine {
         let delay = 1_000 + self.entropy.up_to(super::backoff::bound(&self.config, self.tokens.tries));
         self.tokens.tries = self.tokens.tries.saturating_add(1);
         self.timers.set(Timer::TokenRefresh, self.now_ms + delay);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_final_only_for_a_token_that_was_fetched_for_the_same_attempt() {
+        let mut tokens = Tokens::default();
+        assert!(tokens.refuse(), "the first refusal asks for another token");
+        tokens.refused = Refused::FreshInUse;
+        tokens.attempt_over();
+        assert!(tokens.refuse(), "the network was away meanwhile: the token may have ended");
+        tokens.refused = Refused::FreshInUse;
+        assert!(!tokens.refuse(), "there is no point in another");
     }
 }
