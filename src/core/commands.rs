@@ -108,7 +108,7 @@ impl Core {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.lanes.insert(lane, LaneUse::Bulk);
                 }
-                self.history(id, lane, request)
+                self.history(id, lane, request).inspect_err(|_| self.lane_closed(id, lane))
             }
             Command::Typing(signal) => self.typing(now_ms, id, signal),
             _ => Err(Reject::new(Code::BAD_REQUEST, "A lane begins with Open or HistoryRequest.")),
@@ -183,7 +183,11 @@ impl Core {
         };
         let durability = Durability::Accepted;
         let published = Published { id: publish.id, seq, at_ms, durability, replicas: 1, duplicate };
-        self.hold_answer(index, id, lane, &Delivery::Published(published));
+        let Some(since) = self.hub.listener_mut(key, id, lane).map(|listener| listener.since) else {
+            return Ok(());
+        };
+        let frame = Delivery::Published(published).encode();
+        self.hold(index, Held::Answer { key, connection: id, lane, since, frame });
         if !duplicate {
             self.touch_inboxes(index, key);
         }

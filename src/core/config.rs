@@ -39,6 +39,11 @@ impl CoreConfig {
         let window_ms = u64::from(self.limits.dedup_window_ms);
         DedupBounds { window_ms, entries_max: self.dedup_entries_max }
     }
+
+    /// Whether this deliberate defect is on; never without the feature `mutants`.
+    pub(super) fn has_mutant(&self, mutant: super::Mutant) -> bool {
+        cfg!(feature = "mutants") && self.mutant == Some(mutant)
+    }
 }
 
 impl Default for CoreConfig {

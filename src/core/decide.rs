@@ -7,6 +7,7 @@ use super::{
     config::CoreConfig,
     conversation::Conversation,
     dedup::{Accepted, Known, fingerprint},
+    mutant::Mutant,
     record::{ConversationKey, NewMember, Record, TenantId, UserKey},
     reject::{Reject, not_found},
     state::State,
@@ -111,10 +112,10 @@ impl<'a> Decider<'a> {
                 }
                 return Ok((Decision::Already { index: before.index }, Some(before.clone())));
             }
-            Known::Forgotten => {
+            Known::Forgotten if !self.config.has_mutant(Mutant::ForgetWithoutFloor) => {
                 return Err(Reject::new(Code::DUPLICATE_UNKNOWN, Code::DUPLICATE_UNKNOWN.sentence()));
             }
-            Known::New => {}
+            Known::New | Known::Forgotten => {}
         }
         match conversation.head.status {
             Status::Closed => {

@@ -43,6 +43,8 @@ pub struct Listener {
     pub target: Target,
     /// Whose lane it is.
     pub user: UserId,
+    /// Its first run: tells this subscription from an earlier one on the same lane.
+    pub since: u32,
     /// Events up to here were sent.
     pub sent: u64,
     /// How it gets the next one.
@@ -76,7 +78,8 @@ impl Hub {
     ) -> Target {
         self.last_run += 1;
         let target = Target { connection, lane, run: self.last_run };
-        let listener = Listener { target, user, sent, mode: Mode::Opening, fell_behind: false };
+        let (since, mode, fell_behind) = (target.run, Mode::Opening, false);
+        let listener = Listener { target, user, since, sent, mode, fell_behind };
         self.rooms.entry(key).or_default().listeners.insert((connection, lane), listener);
         target
     }

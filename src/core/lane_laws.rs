@@ -41,6 +41,41 @@ fn close_ends_a_bulk_lane_like_any_other() {
 }
 
 #[test]
+fn a_refused_first_frame_ends_its_lane_and_frees_the_number() {
+    let mut node = Node::with_a_conversation();
+    let (page, unknown) = (Page::Before(u64::MAX), ConversationId([9; 16]));
+    let history = HistoryRequest { request: 1, conversation: unknown, page, limit: 10 };
+    for (lane, limit) in [(Lane(1), 10), (Lane(2), 0)] {
+        let effects = node.say(VISITOR, lane, Command::HistoryRequest(HistoryRequest { limit, ..history }));
+        assert!(matches!(&told(&effects)[..], [Delivery::Refused(_)]), "{effects:?}");
+        assert!(effects.contains(&Effect::CloseLane { connection: VISITOR, lane }));
+        let effects = node.say(VISITOR, lane, open(Start::Latest(0)));
+        assert!(
+            matches!(told(&effects).first(), Some(Delivery::Opened(_))),
+            "the number is free: {effects:?}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_was_still_owed_does_not_follow_the_end_of_its_lane() {
+    let mut node = Node::with_a_conversation();
+    node.say(VISITOR, Lane(1), open(Start::Latest(0)));
+    let (id, durability) = (ClientMessageId::new(NOW_MS, [1; 10]), Durability::Accepted);
+    let publish = Publish { id, content: Content::text("Hello"), reply_to: None, durability };
+    let say = |node: &mut Node, command| {
+        node.core.handle(NOW_MS, Input::Command { connection: VISITOR, lane: Lane(1), command });
+    };
+    say(&mut node, Command::Publish(publish));
+    say(&mut node, Command::Close(Close {}));
+    say(&mut node, open(Start::Latest(0)));
+    let told = told(&node.settle());
+    let last = told.iter().position(|frame| matches!(frame, Delivery::Unsubscribed(_))).expect("the end");
+    assert!(!told[last..].iter().any(|frame| matches!(frame, Delivery::Published(_))), "{told:?}");
+    assert!(told[last..].iter().any(|frame| matches!(frame, Delivery::Opened(_))), "{told:?}");
+}
+
+#[test]
 fn an_ephemeral_message_is_acknowledged_without_a_position() {
     let mut node = Node::with_a_conversation();
     node.say(VISITOR, Lane(1), open(Start::Latest(0)));

@@ -281,6 +281,6 @@ impl Core {
     }
 
     fn has_mutant(&self, mutant: Mutant) -> bool {
-        cfg!(feature = "mutants") && self.config.mutant == Some(mutant)
+        self.config.has_mutant(mutant)
     }
 }

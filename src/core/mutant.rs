@@ -24,3 +24,18 @@ pub enum Mutant {
     /// Begins a new reign under the old epoch.
     EpochKept,
 }
+
+impl Mutant {
+    /// Every one of them.
+    pub const ALL: &[Self] = &[
+        Self::ReleaseBeforeDurable,
+        Self::NoDedup,
+        Self::DuplicateAnsweredEarly,
+        Self::ForgetWithoutFloor,
+        Self::LiveTooEarly,
+        Self::OverflowIgnored,
+        Self::CheckpointWithoutDedup,
+        Self::HistoryBeyondCommit,
+        Self::EpochKept,
+    ];
+}

@@ -15,6 +15,8 @@ use duet_protocol::{Code, Delivery, UserId, delivery::Availability, delivery::Un
 pub(super) enum Held {
     /// A frame for one lane.
     Send { connection: ConnectionId, lane: Lane, frame: Bytes },
+    /// An answer on a conversation's lane, if the lane is still the one of the question.
+    Answer { key: ConversationKey, connection: ConnectionId, lane: Lane, since: u32, frame: Bytes },
     /// An event for who listens then.
     Event { key: ConversationKey, seq: u64, frame: Bytes },
     /// A frame about a conversation that is no event: watermarks.
@@ -76,6 +78,11 @@ impl Core {
         match held {
             Held::Send { connection, lane, frame } => {
                 if self.connections.contains_key(&connection) {
+                    self.effects.push_back(Effect::Send { connection, lane, frame });
+                }
+            }
+            Held::Answer { key, connection, lane, since, frame } => {
+                if self.hub.listener_mut(key, connection, lane).is_some_and(|l| l.since == since) {
                     self.effects.push_back(Effect::Send { connection, lane, frame });
                 }
             }
