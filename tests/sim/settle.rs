@@ -89,6 +89,10 @@ impl World {
             if !self.may_see(key, device) {
                 return Err(format!("{id} is still shown though it is no longer this user's"));
             }
+            let position = this.machine.position(*id).map(|position| position.seq);
+            if position != Some(room.events.len() as u64) {
+                return Err(format!("{id} has {} entries, and the client stands at {position:?}", room.events.len()));
+            }
             shows(view, room).map_err(|what| format!("{id}: {what}"))?;
             self.marks(view, room, device).map_err(|what| format!("{id}: {what}"))?;
         }
@@ -196,7 +200,8 @@ fn stage(room: &Room, stored: &Status) -> Status {
 /// A view shows the log from where it began to its end.
 fn shows(view: &View, room: &Room) -> Result<(), String> {
     let head = room.events.len() as u64;
-    let first = view.first.ok_or("nothing is shown")?;
+    // A view that went on behind its own copy may have been told of nothing but own messages.
+    let first = view.first.or(view.items.keys().next().copied()).unwrap_or(head + 1);
     for seq in first..=head {
         let event = &room.events[seq as usize - 1];
         let right = match (view.items.get(&seq), event.decode_body()) {
