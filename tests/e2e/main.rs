@@ -7,6 +7,7 @@
     reason = "a test stops at what it did not expect"
 )]
 
+mod browser;
 mod crash;
 mod isolation;
 mod node;
@@ -17,3 +18,4 @@ mod store;
 mod store_child;
 mod store_model;
 mod store_space;
+mod transport;

@@ -180,7 +180,7 @@ impl Engine {
                     self.open(stream);
                     came = true;
                 }
-                Poll::Ready(Err(closed)) => self.ended = Some(closed),
+                Poll::Ready(Err(closed)) => self.ended = Some(self.explained(cx, closed)),
                 Poll::Pending => {}
             }
         }
@@ -197,7 +197,7 @@ impl Engine {
                     self.inbound.push_back(Inbound::Datagram(datagram));
                     came = true;
                 }
-                Poll::Ready(Err(closed)) => self.ended = Some(closed),
+                Poll::Ready(Err(closed)) => self.ended = Some(self.explained(cx, closed)),
                 Poll::Pending => {}
             }
         }
@@ -208,6 +208,15 @@ impl Engine {
             self.ended = Some(closed);
         }
         came
+    }
+
+    /// A peer may close the connection together with the session; its capsule, if it has arrived, says
+    /// more than the connection's end.
+    fn explained(&mut self, cx: &mut Context<'_>, lost: Closed) -> Closed {
+        match self.wire.poll_end(cx) {
+            Poll::Ready(end) => end,
+            Poll::Pending => lost,
+        }
     }
 
     fn open(&mut self, stream: AcceptedStream) {

@@ -3,17 +3,17 @@
 use super::{
     adapter::{RecvHalf, SendHalf},
     capsule::{self, Capsule, CapsuleDecoder},
-    codes::{self, H3_DATAGRAM_ERROR, WT_SESSION_GONE},
+    codes::{self, H3_DATAGRAM_ERROR, H3_NO_ERROR, WT_SESSION_GONE},
     header::join_datagram,
     sessions::Place,
 };
 use crate::transport::{
-    connection::{Closed, Misbehaved},
+    connection::{Closed, LostReason, Misbehaved},
     quic::{AcceptedStream, lost},
 };
 use bytes::{Buf as _, Bytes};
 use h3::{error::Code, server::RequestStream};
-use quinn::{SendDatagramError, VarInt};
+use quinn::{ConnectionError, SendDatagramError, VarInt};
 use std::{
     fmt,
     task::{Context, Poll, ready},
@@ -45,11 +45,11 @@ impl Session {
     }
 
     pub(in crate::transport) fn poll_accept(&self, cx: &Context<'_>) -> Poll<Result<AcceptedStream, Closed>> {
-        self.place.poll_stream(cx).map_err(|error| lost(&error))
+        self.place.poll_stream(cx).map_err(|error| session_lost(&error))
     }
 
     pub(in crate::transport) fn poll_datagram(&self, cx: &Context<'_>) -> Poll<Result<Bytes, Closed>> {
-        self.place.poll_datagram(cx).map_err(|error| lost(&error))
+        self.place.poll_datagram(cx).map_err(|error| session_lost(&error))
     }
 
     /// Ready when the peer ends the session: by capsule, by ending or resetting the CONNECT stream.
@@ -60,7 +60,7 @@ impl Session {
                 Ok(Some(data)) => data,
                 Ok(None) => return Poll::Ready(unexplained),
                 Err(_) => {
-                    let lost = self.connection.close_reason().map(|error| lost(&error));
+                    let lost = self.connection.close_reason().map(|error| session_lost(&error));
                     return Poll::Ready(lost.unwrap_or(unexplained));
                 }
             };
@@ -126,5 +126,16 @@ impl fmt::Debug for Session {
             .field("id", &self.place.id)
             .field("peer", &self.connection.remote_address())
             .finish_non_exhaustive()
+    }
+}
+
+/// What the end of the HTTP/3 connection means to a session: its code is none of the application's.
+fn session_lost(error: &ConnectionError) -> Closed {
+    match error {
+        ConnectionError::ApplicationClosed(close) if close.error_code == codes::varint(H3_NO_ERROR) => {
+            Closed::ByPeer { code: 0, reason: String::new() }
+        }
+        ConnectionError::ApplicationClosed(close) => Closed::Lost(LostReason::Failed(close.to_string())),
+        other => lost(other),
     }
 }
