@@ -106,12 +106,13 @@ impl Client {
         self.input(Input::NetworkChanged).await
     }
 
-    /// Ends the session: the user is not expected back. Unsent messages stay in the storage.
+    /// Ends the session: the user is not expected back. Returns when the good-bye has arrived, or after a second.
+    /// Unsent messages stay in the storage.
     pub async fn close(&self) {
         let mut view = self.view.clone();
         if self.input(Input::Close).await.is_ok() {
             // Fails only when the task is gone, which is closed as well.
-            let _ = view.wait_for(|view| view.state == State::Closed).await;
+            let _ = view.wait_for(|view| view.state == State::Closed && !view.leaving).await;
         }
     }
 

@@ -52,6 +52,8 @@ pub(super) struct View {
     pub(super) endpoint: Option<String>,
     pub(super) node: Option<DisplayName>,
     pub(super) rtt: Option<Duration>,
+    /// Whether a connection that was told to close has not ended yet.
+    pub(super) leaving: bool,
 }
 
 impl View {
@@ -64,6 +66,7 @@ impl View {
             endpoint: None,
             node: None,
             rtt: None,
+            leaving: false,
         }
     }
 }
@@ -78,6 +81,8 @@ pub(super) struct Driver {
     links: BTreeMap<ConnectionId, Link>,
     facts: (Facts, mpsc::Receiver<(ConnectionId, LinkEvent)>),
     asking: JoinSet<Result<Token, TokenError>>,
+    /// Connections that were told to close and have not ended yet; each has a deadline of its own.
+    leaving: JoinSet<()>,
     calls: BTreeMap<RequestId, oneshot::Sender<Result<Answer, ClientError>>>,
     events: broadcast::Sender<Event>,
     view: watch::Sender<View>,
@@ -101,6 +106,7 @@ impl Driver {
             links: BTreeMap::new(),
             facts: mpsc::channel(FACTS_MAX),
             asking: JoinSet::new(),
+            leaving: JoinSet::new(),
             calls: BTreeMap::new(),
             events,
             view,
@@ -132,6 +138,7 @@ impl Driver {
                     let lost = |_| Err(TokenError::Unavailable("the token provider panicked".into()));
                     self.input(Input::Token(asked.unwrap_or_else(lost)));
                 }
+                Some(_) = self.leaving.join_next() => {}
                 () = sleep => self.input(Input::Tick),
             }
             self.show();
@@ -139,18 +146,18 @@ impl Driver {
     }
 
     fn take_facts(&mut self, first: (ConnectionId, LinkEvent)) {
-        let mut next = Some(first);
-        for _ in 0..FACTS_PER_TURN {
-            let Some((connection, event)) = next else { return };
-            if matches!(event, LinkEvent::Disconnected { .. }) {
-                self.links.remove(&connection);
-            }
-            self.input(Input::Link(connection, event));
-            next = self.facts.1.try_recv().ok();
+        self.take_fact(first);
+        for _ in 1..FACTS_PER_TURN {
+            let Ok(fact) = self.facts.1.try_recv() else { return };
+            self.take_fact(fact);
         }
-        if let Some((connection, event)) = next {
-            self.input(Input::Link(connection, event));
+    }
+
+    fn take_fact(&mut self, (connection, event): (ConnectionId, LinkEvent)) {
+        if matches!(event, LinkEvent::Disconnected { .. }) {
+            self.links.remove(&connection);
         }
+        self.input(Input::Link(connection, event));
     }
 
     fn wish(&mut self, wish: Wish) {
@@ -206,7 +213,9 @@ impl Driver {
                 }
                 Output::Disconnect { connection, code } => {
                     self.order(connection, Order::Close(code));
-                    self.links.remove(&connection);
+                    if let Some(link) = self.links.remove(&connection) {
+                        self.leaving.spawn(link.ended());
+                    }
                 }
                 Output::Rebind { .. } => {
                     if let Err(error) = self.dialer.rebind() {
@@ -249,9 +258,11 @@ impl Driver {
             }
             Event::StateChanged(change) => {
                 tracing::info!(state = ?change.current, code = ?change.code, reason = change.reason, "connection");
+                let leaving = !self.leaving.is_empty();
                 let error = change.code.map(|code| ClientError::new(code, &change.reason));
                 self.view.send_modify(|view| {
                     view.state = change.current;
+                    view.leaving = leaving;
                     view.error = error;
                     view.endpoint.clone_from(&change.endpoint);
                     view.node.clone_from(&change.node);
@@ -266,11 +277,12 @@ impl Driver {
     /// Brings what can be read from outside up to date.
     fn show(&mut self) {
         let rtt = self.links.last_key_value().and_then(|(_, link)| link.rtt());
-        let (me, epoch) = (self.machine.me(), self.machine.epoch());
+        let (me, epoch, leaving) = (self.machine.me(), self.machine.epoch(), !self.leaving.is_empty());
         self.view.send_if_modified(|view| {
-            let changed = view.rtt != rtt || view.epoch != epoch || view.me.as_ref() != me;
+            let changed =
+                view.rtt != rtt || view.epoch != epoch || view.leaving != leaving || view.me.as_ref() != me;
             if changed {
-                (view.rtt, view.epoch, view.me) = (rtt, epoch, me.cloned());
+                (view.rtt, view.epoch, view.leaving, view.me) = (rtt, epoch, leaving, me.cloned());
             }
             changed
         });

@@ -55,6 +55,12 @@ impl Link {
         self.orders.try_send(order).is_ok()
     }
 
+    /// Waits until the connection's task has closed it.
+    pub async fn ended(mut self) {
+        // The other end lives as long as the task; what it sends meanwhile does not matter.
+        while self.rtt.changed().await.is_ok() {}
+    }
+
     /// The smoothed round trip, once known.
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
@@ -143,7 +149,10 @@ impl Task {
                     Some(order) => if let Err(code) = self.carry_out(order) {
                         return self.close(code).await;
                     },
-                    None => return self.close(Code::CLOSED_BY_USER).await,
+                    None => {
+                        self.close(Code::CLOSED_BY_USER).await;
+                        return (Code::TRANSPORT_CLOSED, "the link was given up".into());
+                    }
                 },
                 error = self.connection.closed() => return why(&error),
                 _ = measure.tick() => {

@@ -142,7 +142,7 @@ async fn closing_says_good_bye_and_the_client_stays_closed() {
     let (client, _events) = host.client().await;
     within("the close", client.close()).await;
     assert_eq!(client.state(), State::Closed);
-    until("the good-bye", || host.has_seen(|command| matches!(command, Command::Goodbye(_)))).await;
+    assert!(host.has_seen(|command| matches!(command, Command::Goodbye(_))), "it has arrived");
     let error = client.conversation(conversation(1)).send_text("too late".into()).await.unwrap_err();
     assert_eq!(error.code, Code::CLOSED_BY_USER);
     assert_eq!(client.set_availability(Availability::Away).await.unwrap_err().code, Code::CLOSED_BY_USER);
