@@ -144,6 +144,18 @@ describe('typing', () => {
     expect(rig.of('typing.stopped').length).toBe(2);
   });
 
+  it('of very many is forgotten from its oldest end', () => {
+    const rig = new Rig().subscribed();
+    for (let i = 0; i < 1_200; i++) {
+      const body = { conversation: CONVERSATION, user: `u${i}`, version: 1, ttlMs: 6_000 };
+      rig.server.control({ type: 'Typing', body });
+    }
+    rig.advance(50);
+    const typists = rig.machine.typing.typists(CONVERSATION);
+    expect([typists.length, typists.at(-1)]).toEqual([1_000, 'u1199']);
+    expect(rig.of('typing.stopped').length).toBe(200);
+  });
+
   it('of oneself is not shown', () => {
     const rig = new Rig().subscribed();
     const body = { conversation: CONVERSATION, user: 'ann', version: 1, ttlMs: 6_000 };

@@ -12,11 +12,13 @@ import { randomUuid } from '../protocol/ids';
 import { type LinkEvents, Links } from './links';
 import { watchPage } from './page';
 import type { Parts } from './parts';
-import { type Area, loadPositions, loadSession, savePositions, saveSession } from './storage';
+import { type Area, loadPositions, loadSession, POSITIONS_MAX, savePositions, saveSession } from './storage';
 
 /** Name and version, for people who read logs. */
 const SDK = 'duet-js/0.1.0';
 const POSITIONS_EVERY_MS = 250;
+/** Most own messages that are followed; the oldest stop being kept up to date. */
+const FOLLOWERS_MAX = 1_000;
 /** How often the leading tab looks for messages whose tab is gone, milliseconds. */
 const ORPHANS_EVERY_MS = 30_000;
 /** A timer cannot be set further ahead. */
@@ -115,8 +117,9 @@ export class Driver {
 
   /** Hears of every change of one's own message `id` until told to stop. */
   follow(id: string, follower: ((event: ClientEvents['message.status']) => void) | undefined): void {
-    if (follower === undefined) this.#followers.delete(id);
-    else this.#followers.set(id, follower);
+    this.#followers.delete(id);
+    if (follower !== undefined) this.#followers.set(id, follower);
+    if (this.#followers.size > FOLLOWERS_MAX) dropOldest(this.#followers);
   }
 
   /** Connects, as soon as it is known which tab this is. */
@@ -213,6 +216,7 @@ export class Driver {
       case 'savePosition':
         this.#positions.delete(effect.position.conversation);
         this.#positions.set(effect.position.conversation, effect.position);
+        if (this.#positions.size > POSITIONS_MAX) dropOldest(this.#positions);
         this.#positionsTimer ??= setTimeout(() => {
           this.#writePositions();
         }, POSITIONS_EVERY_MS);
@@ -352,6 +356,13 @@ export class Driver {
     clearTimeout(this.#positionsTimer);
     this.#positionsTimer = undefined;
     savePositions(this.#parts.areas.tab, [...this.#positions.values()]);
+  }
+}
+
+function dropOldest(map: Map<string, unknown>): void {
+  for (const key of map.keys()) {
+    map.delete(key);
+    return;
   }
 }
 

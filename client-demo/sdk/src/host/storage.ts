@@ -18,7 +18,7 @@ export interface Areas {
 }
 
 /** Positions that are kept; the oldest go first. */
-const POSITIONS_MAX = 200;
+export const POSITIONS_MAX = 200;
 
 /** The browser's storage under `namespace`, or memory. */
 export function areas(namespace: string, persist: boolean): Areas {
@@ -60,7 +60,7 @@ export function loadPositions(area: Area): SavedPosition[] {
 }
 
 export function savePositions(area: Area, positions: readonly SavedPosition[]): void {
-  area.set('positions', JSON.stringify(positions.slice(-POSITIONS_MAX)));
+  area.set('positions', JSON.stringify(positions));
 }
 
 export function toBase64(bytes: Uint8Array): string {

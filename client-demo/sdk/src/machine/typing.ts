@@ -8,7 +8,7 @@ import { earlier, type Out } from './effect';
 
 /** How long after the last keystroke one counts as typing, milliseconds, at most the server's own limit. */
 const PAUSE_MS = 5_000;
-/** Most typists that are remembered; more are not shown. */
+/** Most typists that are remembered, the oldest forgotten first: one who types says so again soon. */
 const TYPISTS_MAX = 1_000;
 
 interface Own {
@@ -62,10 +62,11 @@ export class Typing {
     const key = `${state.conversation}/${state.user}`;
     const known = this.#others.get(key);
     if (known !== undefined && state.version <= known.version) return;
-    if (known === undefined && this.#others.size >= TYPISTS_MAX) return;
+    if (known === undefined && this.#others.size >= TYPISTS_MAX) this.#forgetOldest();
     const typed = known?.until !== undefined;
     const types = state.ttlMs > 0;
     const { conversation, user, version } = state;
+    if (!typed) this.#others.delete(key);
     this.#others.set(key, { conversation, user, version, until: types ? now + state.ttlMs : undefined });
     if (types !== typed) this.#tell(types ? 'typing.started' : 'typing.stopped', { conversation, user });
   }
@@ -105,6 +106,14 @@ export class Typing {
     for (const own of this.#own.values()) next = earlier(next, own.lastKey + this.#pause());
     for (const other of this.#others.values()) next = earlier(next, other.until);
     return next;
+  }
+
+  #forgetOldest(): void {
+    for (const [key, other] of this.#others) {
+      this.finished(other.conversation, other.user);
+      this.#others.delete(key);
+      return;
+    }
   }
 
   #pause(): number {

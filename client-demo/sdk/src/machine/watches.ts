@@ -9,6 +9,8 @@ import type { Out } from './effect';
 
 /** Most users whose presence can be followed, by the protocol. */
 export const WATCHED_MAX = 200;
+/** Most users whose presence is remembered; the one that changed longest ago goes first. */
+const KNOWN_MAX = 5_000;
 
 /** The list of the user's conversations. */
 export class InboxList {
@@ -101,6 +103,11 @@ export class Presences {
     if (stale === true) return undefined;
     const next = presence(value);
     const same = old?.epoch === epoch && old.version === value.version;
+    this.#known.delete(value.user);
+    for (const user of this.#known.keys()) {
+      if (this.#known.size < KNOWN_MAX) break;
+      this.#known.delete(user);
+    }
     this.#known.set(value.user, { epoch, version: value.version, value: next });
     if (!same) this.#out.emit('presence.updated', next);
     return next;
