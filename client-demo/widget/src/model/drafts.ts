@@ -3,13 +3,16 @@
  * crash loses it.
  */
 
+/** What of a storage is needed. */
+export type DraftStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+
 /** Drafts under one prefix. Where storage is refused they live as long as the page. */
 export class Drafts {
   readonly #prefix: string;
   readonly #memory = new Map<string, string>();
-  readonly #storage: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | undefined;
+  readonly #storage: DraftStorage | undefined;
 
-  constructor(namespace: string, storage = deviceStorage()) {
+  constructor(namespace: string, storage: DraftStorage | undefined = deviceStorage()) {
     this.#prefix = `duet:draft:${namespace}:`;
     this.#storage = storage;
   }

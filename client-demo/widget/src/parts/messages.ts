@@ -98,8 +98,8 @@ export class DuetMessages extends LitElement {
     if (changed.has('conversation')) this.#begin(changed.get('conversation'));
     const { conversation } = this;
     if (conversation === undefined) return;
-    if (this.#phase === 'waiting' && conversation.timeline.some(entry => entry.seq !== undefined))
-      this.#open(conversation);
+    const begun = conversation.subscription === 'subscribed' && lastSeq(conversation.timeline) > 0;
+    if (this.#phase === 'waiting' && begun) this.#open(conversation);
     if (this.#phase === 'ready') this.#seen = looked(this.#seen, conversation.timeline, this.#watching);
     this.#anchor = this.#atEnd ? undefined : this.#firstInView();
   }

@@ -1,0 +1,85 @@
+/** What may go wrong on the way: a killed server, a network without UDP. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { agentOf, launch, take, visitorOf } from './people.js';
+import { Server } from './server.js';
+
+describe('when things go wrong', () => {
+  let [server, browser] = [];
+  before(async () => {
+    server = await Server.start();
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+
+  it('a server that is killed in the middle of sends loses, doubles and reorders nothing', async () => {
+    const visitor = await visitorOf(browser, server, 'Hugo');
+    const agent = await agentOf(browser, server);
+    await take(agent, 'Hugo');
+    const lines = Array.from({ length: 30 }, (_, i) => `line ${i + 1}`);
+    for (const line of lines.slice(0, 15)) await visitor.say(line);
+    await Promise.all([server.kill(), visitor.say(lines[15])]);
+    for (const line of lines.slice(16)) await visitor.say(line);
+    await server.restart();
+    for (const line of lines) await visitor.sees(line, 'accepted', 'delivered', 'read');
+    await agent.reads('line 30');
+    assert.deepEqual(await agent.texts(), lines);
+    assert.deepEqual(await visitor.texts(), lines);
+    await agent.say('All there.');
+    await visitor.reads('All there.');
+    await Promise.all([visitor.is('connected'), agent.is('connected')]);
+  });
+
+  it('the banner tells of a lost server late, offers a way, and leaves by itself', async () => {
+    const visitor = await visitorOf(browser, server, 'Ines');
+    await server.kill();
+    const banner = visitor.room.getByRole('status');
+    await visitor.is('reconnecting');
+    assert.equal(await banner.innerText(), '');
+    await banner.getByText('Reconnecting…').waitFor();
+    await visitor.say('kept for later');
+    await visitor.sees('kept for later', 'queued');
+    await banner.getByRole('button', { name: 'Try now' }).waitFor();
+    await server.restart();
+    await banner.getByRole('button', { name: 'Try now' }).click();
+    await visitor.sees('kept for later', 'accepted', 'delivered', 'read');
+    await banner.getByRole('button', { name: 'Try now' }).waitFor({ state: 'detached' });
+    assert.equal(await banner.innerText(), '');
+  });
+
+  it('a page whose WebTransport reaches nobody goes on over WebSocket by itself', async () => {
+    const visitor = await visitorOf(browser, server, 'Jana');
+    const context = await browser.newContext({ locale: 'en-GB' });
+    const page = await context.newPage();
+    // As behind a firewall that drops UDP: the session neither opens nor fails.
+    await page.addInitScript(() => {
+      globalThis.WebTransport = class {
+        ready = new Promise(() => undefined);
+        closed = new Promise(() => undefined);
+        close() {}
+      };
+    });
+    await page.goto(`${server.page}?as=visitor&user=kai&name=Kai`);
+    await page.locator('duet-strip[data-state="connected"][data-transport="websocket"]').waitFor();
+    await page.getByRole('textbox', { name: 'Message' }).fill('over TCP');
+    await page.getByRole('button', { name: 'Send', exact: true }).click();
+    await page.locator('[data-status="accepted"]').waitFor();
+    await visitor.is('connected', 'webtransport');
+  });
+
+  it('a visitor on WebSocket and an agent on WebTransport chat', async () => {
+    const visitor = await visitorOf(browser, server, 'Lena', '&transport=websocket');
+    await visitor.is('connected', 'websocket');
+    const agent = await agentOf(browser, server);
+    await agent.is('connected', 'webtransport');
+    await take(agent, 'Lena');
+    await visitor.say('slow but sure');
+    await agent.reads('slow but sure');
+    await agent.say('It arrives.');
+    await visitor.reads('It arrives.');
+    await visitor.sees('slow but sure', 'read');
+  });
+});

@@ -1,0 +1,84 @@
+/** A visitor and an agent at the page, by what a person sees: roles and names. */
+import { chromium } from 'playwright-core';
+
+const WITHIN_MS = 20_000;
+const ARGS = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'];
+
+/** Debian's Chromium, or the one that `CHROMIUM` names. */
+export function launch() {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+}
+
+/** One window of a person. */
+export class Person {
+  constructor(page, side) {
+    this.page = page;
+    this.room = page.getByRole('region', { name: side, exact: true });
+    this.log = this.room.getByRole('log');
+    this.field = this.room.getByRole('textbox', { name: 'Message' });
+    this.strip = this.room.locator('duet-strip');
+  }
+
+  /** Opens `address` in a new tab of `context`. */
+  static async open(context, address, side) {
+    const page = await context.newPage();
+    page.setDefaultTimeout(WITHIN_MS);
+    await page.goto(address);
+    return new Person(page, side);
+  }
+
+  async say(text) {
+    await this.field.fill(text);
+    await this.room.getByRole('button', { name: 'Send', exact: true }).click();
+  }
+
+  /** The bubble with exactly this text. */
+  message(text) {
+    return this.log.locator('.message').filter({ has: this.page.getByText(text, { exact: true }) });
+  }
+
+  async reads(text) {
+    await this.message(text).first().waitFor();
+  }
+
+  /** Waits until an own message is so far. */
+  async sees(text, ...statuses) {
+    const any = statuses.map(status => `[data-status="${status}"]`).join(',');
+    await this.message(text).and(this.page.locator(any)).waitFor();
+  }
+
+  async is(state, transport) {
+    const carrier = transport === undefined ? '' : `[data-transport="${transport}"]`;
+    await this.room.locator(`duet-strip[data-state="${state}"]${carrier}`).waitFor();
+  }
+
+  /** The texts of the log, in order. */
+  async texts() {
+    return this.log.locator('.message .text').allTextContents();
+  }
+}
+
+/** A visitor called `name` who has started a chat, in a browser profile of their own. */
+export async function visitorOf(browser, server, name, query = '') {
+  const context = await browser.newContext({ locale: 'en-GB' });
+  const user = name.toLowerCase();
+  const address = `${server.page}?as=visitor&user=${user}&name=${name}${query}`;
+  const visitor = await Person.open(context, address, 'Visitor');
+  await visitor.field.waitFor();
+  return visitor;
+}
+
+/** An agent at the desk, in a browser profile of their own. */
+export async function agentOf(browser, server, query = '') {
+  const context = await browser.newContext({ locale: 'en-GB' });
+  const agent = await Person.open(context, `${server.page}?as=agent&user=mira&name=Mira${query}`, 'Agent');
+  await agent.is('connected');
+  return agent;
+}
+
+/** The agent opens the conversation of `name` and takes it. */
+export async function take(agent, name) {
+  await agent.room.getByRole('button', { name: new RegExp(name) }).click();
+  await agent.room.getByRole('button', { name: 'Take', exact: true }).click();
+  await agent.field.waitFor();
+}

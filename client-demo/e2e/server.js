@@ -1,0 +1,60 @@
+/** A real `duet serve --dev` on free ports with a data directory of its own; `DUET_BIN` names another binary. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until } from './until.js';
+
+const BINARY = process.env.DUET_BIN ?? fileURLToPath(new URL('../../target/debug/duet', import.meta.url));
+const READY_WITHIN_MS = 20_000;
+
+/** One server; it may be killed and started again on the same data and ports. */
+export class Server {
+  #dir;
+  #child;
+  #ready;
+
+  static async start() {
+    const server = new Server();
+    server.#dir = await mkdtemp(join(tmpdir(), 'duet-e2e-'));
+    await server.restart();
+    return server;
+  }
+
+  /** The page's address. */
+  get page() {
+    return this.#ready.dev;
+  }
+
+  /** Starts on the same data; the ports are those of the first time. */
+  async restart() {
+    const [clients, dev] = this.#ready
+      ? [this.#ready.clients.join(','), `127.0.0.1:${new URL(this.#ready.dev).port}`]
+      : ['127.0.0.1:0,[::1]:0', '127.0.0.1:0'];
+    const file = join(this.#dir, 'ready.json');
+    await rm(file, { force: true });
+    const options = ['--data-dir', join(this.#dir, 'data'), '--ready-file', file, '--log-level', 'warn'];
+    const listen = ['--listen', clients, '--admin-listen', '127.0.0.1:0', '--dev-listen', dev];
+    this.#child = spawn(BINARY, ['serve', '--dev', ...options, ...listen], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    this.#ready = await until('the server is ready', READY_WITHIN_MS, async () => {
+      if (this.#child.exitCode !== null) throw new Error(`${BINARY} ended with ${this.#child.exitCode}`);
+      return readFile(file, 'utf8').then(JSON.parse, () => undefined);
+    });
+  }
+
+  /** As a crash would: nothing is said to anybody. */
+  async kill() {
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await ended;
+  }
+
+  async stop() {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.kill();
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+}
