@@ -91,7 +91,10 @@ impl World {
             }
             let position = this.machine.position(*id).map(|position| position.seq);
             if position != Some(room.events.len() as u64) {
-                return Err(format!("{id} has {} entries, and the client stands at {position:?}", room.events.len()));
+                return Err(format!(
+                    "{id} has {} entries, and the client stands at {position:?}",
+                    room.events.len()
+                ));
             }
             shows(view, room).map_err(|what| format!("{id}: {what}"))?;
             self.marks(view, room, device).map_err(|what| format!("{id}: {what}"))?;

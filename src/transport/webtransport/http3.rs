@@ -17,6 +17,7 @@ use h3::{
     server::{Connection, RequestStream},
 };
 use http::{Method, Request, Response};
+use quinn::ConnectionError;
 use std::{
     fmt,
     future::poll_fn,
@@ -214,6 +215,14 @@ impl Http3 {
         }
         self.connection.close(codes::varint(H3_NO_ERROR), b"");
         Poll::Ready(())
+    }
+}
+
+impl Drop for Http3 {
+    fn drop(&mut self) {
+        // Nobody routes from here on, so no session may wait for anything.
+        let reason = self.connection.close_reason().unwrap_or(ConnectionError::LocallyClosed);
+        self.sessions.lose(&reason);
     }
 }
 

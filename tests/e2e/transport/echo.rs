@@ -13,6 +13,7 @@ use futures_util::sink;
 use std::{
     collections::VecDeque,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -45,17 +46,30 @@ pub(super) struct EchoServer {
     pub(super) address: SocketAddr,
     pub(super) certificates: Certificates,
     seen: mpsc::UnboundedReceiver<Seen>,
-    _directory: tempfile::TempDir,
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl EchoServer {
     pub(super) fn start(origins: Origins, limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let certificates = Certificates::minted(directory.path()).unwrap();
+        let addresses = vec![(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+        let mut server = Self::start_at(directory.path(), addresses, origins, limits);
+        server._directory = Some(directory);
+        server
+    }
+
+    /// Starts with what an earlier server left in `directory`.
+    pub(super) fn start_at(
+        directory: &Path,
+        addresses: Vec<SocketAddr>,
+        origins: Origins,
+        limits: Limits,
+    ) -> Self {
+        let certificates = Certificates::minted(directory).unwrap();
         let config = EndpointConfig {
-            addresses: vec![(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()],
+            addresses,
             certificates: certificates.clone(),
-            keys: Keys::load_or_mint(directory.path()).unwrap(),
+            keys: Keys::load_or_mint(directory).unwrap(),
             limits: limits.clone(),
             origins: origins.clone(),
             path: PATH.into(),
@@ -66,7 +80,7 @@ impl EchoServer {
         let (report, seen) = mpsc::unbounded_channel();
         tokio::spawn(serve_quic(endpoint, report.clone()));
         tokio::spawn(serve_tcp(listener, origins, Arc::new(limits), report));
-        Self { address, certificates, seen, _directory: directory }
+        Self { address, certificates, seen, _directory: None }
     }
 
     /// The next thing the server saw.

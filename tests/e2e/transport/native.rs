@@ -2,7 +2,7 @@
 
 use super::{
     client::{Client, within},
-    echo::{CLOSE, ECHO, EchoServer, FILL, RESET, RESET_SEEN, Seen},
+    echo::{CLOSE, ECHO, EchoServer, FILL, PATIENCE, RESET, RESET_SEEN, Seen},
 };
 use bytes::{Buf as _, Bytes, BytesMut};
 use duet::transport::{Closed, Limits, Misbehaved, Origins};
@@ -11,7 +11,8 @@ use proptest::{
     strategy::{Strategy as _, ValueTree as _},
     test_runner::TestRunner,
 };
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
+use tokio::runtime::Runtime;
 
 fn server() -> EchoServer {
     EchoServer::start(Origins::default(), Limits::default())
@@ -184,4 +185,44 @@ async fn a_reader_that_takes_nothing_is_closed_as_slow() {
     lane.write(&Frame::encode(FILL, b"")).await;
     assert_eq!(client.closed().await.0, 3008);
     assert_eq!(server.closed().await, Closed::Slow);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_must_prove_its_address_gets_in() {
+    let limits = Limits { retry_above_per_s: 0, ..Limits::default() };
+    let server = EchoServer::start(Origins::default(), limits);
+    Client::native(&server).await.lane().await.echoes(b"proven").await;
+}
+
+#[test]
+fn a_restart_with_the_same_keys_is_noticed_at_the_next_packet() {
+    let directory = tempfile::tempdir().unwrap();
+    let start =
+        |addresses| EchoServer::start_at(directory.path(), addresses, Origins::default(), Limits::default());
+    let first_life = Runtime::new().unwrap();
+    let server = {
+        let _inside = first_life.enter();
+        start(vec![(Ipv4Addr::LOCALHOST, 0).into()])
+    };
+    let (address, outside) = (server.address, Runtime::new().unwrap());
+    let (client, mut lane) = outside.block_on(async {
+        let client = Client::native(&server).await;
+        let mut lane = client.lane().await;
+        lane.echoes(b"before").await;
+        (client, lane)
+    });
+    // Tasks are dropped where they stand: nobody says goodbye, as with kill -9.
+    first_life.shutdown_timeout(PATIENCE);
+
+    let second_life = Runtime::new().unwrap();
+    let _server = {
+        let _inside = second_life.enter();
+        start(vec![address])
+    };
+    // Well before the idle timeout of 30 s.
+    let ended = outside.block_on(async {
+        lane.write(&Frame::encode(ECHO, b"after")).await;
+        within(client.connection.closed()).await
+    });
+    assert_eq!(ended, quinn::ConnectionError::Reset);
 }
