@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := tests/tools
 
-.PHONY: help demo test prerequisites fmt lint tidy crash fuzz bench audit
+.PHONY: help demo test prerequisites fmt lint tidy sim crash fuzz bench audit
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
@@ -31,6 +31,9 @@ lint: ## formatting, clippy, eslint, types and licences, without running a test
 
 tidy: ## the repository's own rules: layers, heads, sizes, links
 	@$(TOOLS)/tidy
+
+sim: ## seeded worlds of the simulator, SEEDS=1000 from FROM=1; a failure prints its seed
+	@$(TOOLS)/sim "$(SEEDS)" "$(FROM)"
 
 crash: ## kill -9 of a server under load, CYCLES=200 times on the same data
 	@$(TOOLS)/crash $(CYCLES)

@@ -41,6 +41,11 @@ rust_test_stages() {
   step "Documentation tests" 300 cargo test --quiet --workspace --all-features --locked --doc
 }
 
+simulation_stages() {
+  run_tests "Simulated worlds and mutants" 900 'binary(sim)' --test sim
+  figure "$(closing_line '[0-9]+ seeds from .*')"
+}
+
 end_to_end_stages() {
   run_tests "End-to-end tests" 900 'binary(e2e)' --test e2e -- --test-threads=1
   # Against target/debug/duet, which the tests before have built.
