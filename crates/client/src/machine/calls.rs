@@ -87,6 +87,7 @@ impl Machine {
 
     /// The connection is gone. What is harmless to repeat waits for the next one; for the rest nobody knows.
     pub(super) fn calls_lost(&mut self) {
+        self.requests.forget_authentication();
         for request in self.requests.at(|stage| stage != Stage::Waiting) {
             let Some(pending) = self.requests.get_mut(request) else { continue };
             let stage = std::mem::replace(&mut pending.stage, Stage::Waiting);
@@ -119,8 +120,13 @@ impl Machine {
         self.requests.standing = super::requests::Standing::default();
     }
 
+    /// A call has waited long enough. What holds for every connection is asked for again, without end.
     pub(super) fn request_expired(&mut self, request: RequestId) {
+        let again = self.requests.remove_wish(request, true);
         self.answer(request, Err(ClientError::from_code(Code::TIMEOUT)));
+        if let Some(call) = again {
+            self.begin(call, Asker::Machine);
+        }
     }
 
     pub(super) fn done(&mut self, request: u32) {
@@ -174,19 +180,23 @@ impl Machine {
         let request = RequestId(request);
         let Some(pending) = self.requests.get_mut(request) else { return };
         let stage = std::mem::replace(&mut pending.stage, Stage::Blocked);
-        let watch = matches!(pending.call, Call::WatchPresence(_));
         if let Stage::OnLane(lane) = stage {
             // A refused first frame ends the lane.
             // A read that failed does not: it was let in, and the server still holds the lane.
             self.release_lane(lane, error.code == Code::UNAVAILABLE);
         }
         if error.code == Code::TOKEN_EXPIRED {
-            return self.refresh_token();
+            return self.renew_token();
         }
-        if watch && !error.retryable() {
-            self.requests.standing.presence = None;
-        }
+        let again = self.requests.remove_wish(request, error.retryable());
         self.answer(request, Err(error));
+        if let Some(call) = again {
+            // Asked once more when its time is over.
+            let request = self.begin(call, Asker::Machine);
+            if let Some(pending) = self.requests.get_mut(request) {
+                pending.stage = Stage::Blocked;
+            }
+        }
     }
 
     /// A fresh token was accepted: what was refused for want of one is asked again.
@@ -211,8 +221,8 @@ impl Machine {
         self.over(request, &pending);
         match (pending.asker, result) {
             (Asker::Application, result) => self.emit(Event::Answered { request, result }),
-            (Asker::Machine, Err(error)) => self.report(error),
-            (Asker::Machine, Ok(_)) => {}
+            (Asker::Machine, Err(error)) if !error.retryable() => self.report(error),
+            (Asker::Machine, _) => {}
         }
     }
 

@@ -70,7 +70,7 @@ impl Machine {
             return self.flush(conversation);
         }
         if error.code == Code::TOKEN_EXPIRED {
-            self.refresh_token();
+            self.renew_token();
         }
         self.send_again(conversation, id, u64::from(error.retry_after_ms));
         self.tell_status(conversation, id, MessageStatus::Queued, Some(error));

@@ -95,6 +95,27 @@ impl Requests {
         })
     }
 
+    /// What a call that failed asked for, if it holds for every connection and still does: it must be asked again.
+    /// When there is no hope of it (`again` is false), it is wished for no longer.
+    pub(crate) fn remove_wish(&mut self, request: RequestId, again: bool) -> Option<Call> {
+        let call = &self.pending.get(&request)?.call;
+        let standing = &mut self.standing;
+        let holds = match call {
+            Call::SetAvailability(choice) => standing.availability == Some(*choice),
+            Call::WatchPresence(users) => standing.presence.as_ref() == Some(users),
+            Call::WatchInbox(on) => *on && standing.inbox,
+            _ => false,
+        };
+        if holds && !again {
+            match call {
+                Call::SetAvailability(_) => standing.availability = None,
+                Call::WatchPresence(_) => standing.presence = None,
+                _ => standing.inbox = false,
+            }
+        }
+        (holds && again).then(|| call.clone())
+    }
+
     /// Whether a call of this kind is under way, so that it need not be said again.
     pub(crate) fn has(&self, kind: impl Fn(&Call) -> bool) -> bool {
         self.pending.values().any(|pending| kind(&pending.call))
@@ -104,6 +125,15 @@ impl Requests {
         let RequestId(request) = self.next_id();
         self.authentication = Some(request);
         request
+    }
+
+    pub(crate) fn is_authenticating(&self) -> bool {
+        self.authentication.is_some()
+    }
+
+    /// The connection is gone, and the answer with it.
+    pub(crate) fn forget_authentication(&mut self) {
+        self.authentication = None;
     }
 
     /// Whether the answer `request` is to the last `Authenticate`; it is answered then.

@@ -158,7 +158,7 @@ impl Machine {
         // The limit may be reached because the server has not yet seen that another lane was given back.
         if error.retryable() || error.code == Code::LIMIT_REACHED {
             if error.code == Code::TOKEN_EXPIRED {
-                self.refresh_token();
+                self.renew_token();
             }
             self.reopen(id, error.retry_after_ms.max(100));
         } else {

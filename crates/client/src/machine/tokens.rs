@@ -110,6 +110,13 @@ impl Machine {
         }
     }
 
+    /// A command met an expired token: a fresh one is needed, unless one is on its way.
+    pub(super) fn renew_token(&mut self) {
+        if !self.requests.is_authenticating() {
+            self.refresh_token();
+        }
+    }
+
     pub(super) fn schedule_token(&mut self, expires_ms: u64) {
         self.tokens.expires_ms = Some(expires_ms);
         if expires_ms == 0 {

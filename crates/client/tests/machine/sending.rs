@@ -268,6 +268,42 @@ fn a_call_that_met_an_expired_token_is_repeated_with_a_fresh_one() {
 }
 
 #[test]
+fn what_holds_for_every_connection_is_asked_for_until_it_is_granted_or_refused_for_good() {
+    let mut rig = Rig::new(17);
+    rig.online();
+    let asked = |rig: &Rig| rig.sent.iter().filter(|(_, c)| matches!(c, Command::WatchInbox(_))).count();
+    let refuse = |rig: &mut Rig, code| {
+        let request = rig.sent.iter().rev().find_map(|(_, command)| match command {
+            Command::WatchInbox(watch) => Some(watch.request),
+            _ => None,
+        });
+        let subject = Subject::Request(request.expect("it was asked for"));
+        let refusal = Refusal { subject, code, message: String::new(), retry_after_ms: 0 };
+        rig.link_event(LinkEvent::Delivery(LaneId::CONTROL, Delivery::Refused(refusal)));
+    };
+    rig.machine.call(rig.now_ms, Call::WatchInbox(true));
+    rig.swallow();
+    rig.pass(15_000);
+    assert_eq!(
+        (answers(&rig), asked(&rig)),
+        (vec![Err(Code::TIMEOUT)], 2),
+        "the caller is told; the wish stays"
+    );
+    rig.swallow();
+    refuse(&mut rig, Code::RATE_LIMITED);
+    rig.pass(14_000);
+    assert_eq!(asked(&rig), 2, "not at once");
+    rig.pass(1_000);
+    assert_eq!(asked(&rig), 3);
+    rig.swallow();
+    refuse(&mut rig, Code::FORBIDDEN);
+    rig.cut();
+    rig.heal();
+    rig.pass(60_000);
+    assert_eq!((asked(&rig), answers(&rig).len()), (3, 1));
+}
+
+#[test]
 fn no_more_pages_are_asked_for_at_once_than_a_server_reads() {
     let mut rig = Rig::new(16);
     rig.online();
@@ -309,6 +345,8 @@ fn a_call_without_an_answer_ends_after_its_time_and_every_call_is_answered_once(
     rig.pass(15_000);
     assert_eq!(answers(&rig), [Err(Code::TIMEOUT)]);
     rig.heal();
+    rig.sent.retain(|(_, command)| matches!(command, Command::WatchInbox(_)));
+    assert_eq!(rig.sent.len(), 1);
     assert_eq!(answers(&rig).len(), 1);
     // What holds for every connection was asked for all the same.
     assert!(rig.sent.iter().any(|(_, command)| matches!(command, Command::WatchInbox(_))));
