@@ -43,7 +43,7 @@ describe('access', () => {
       await agent.say('Good morning, Mona.');
       await visitor.reads('Good morning, Mona.');
       assert.deepEqual(await findings(visitor.page), []);
-      await agent.room.getByRole('button', { name: 'Resolve' }).click();
+      await agent.room.getByRole('button', { name: 'Resolve', exact: true }).click();
       await visitor.room.getByText('This conversation was resolved.').waitFor();
       assert.deepEqual(await findings(visitor.page), []);
       await context.close();

@@ -129,17 +129,11 @@ export const pageStyle = css`
     margin-inline: auto;
   }
   @media (width < 1000px) {
-    :host {
-      grid-template-rows: auto auto minmax(0, 1fr);
-    }
-    :host([data-only]) {
-      grid-template-rows: auto minmax(0, 1fr);
-    }
     .bar {
       min-block-size: 48px;
       padding: 4px 12px;
     }
-    .bar label span {
+    .bar label svg {
       display: none;
     }
     .tabs {

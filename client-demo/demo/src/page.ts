@@ -76,11 +76,13 @@ export class DuetDemo extends LitElement {
   protected override render(): TemplateResult {
     const sides = this.#only === undefined ? SIDES : [this.#only];
     return html`
-      <header class="bar">
-        <h1><img src="/icon.svg" width="24" height="24" alt="" />Duet</h1>
-        ${this.#choices()}
+      <header>
+        <div class="bar">
+          <h1><img src="/icon.svg" width="24" height="24" alt="" />Duet</h1>
+          ${this.#choices()}
+        </div>
+        ${narrow.matches && this.#only === undefined ? this.#tabs() : nothing}
       </header>
-      ${narrow.matches && this.#only === undefined ? this.#tabs() : nothing}
       <main>${sides.map(side => this.#panel(side))}</main>
     `;
   }

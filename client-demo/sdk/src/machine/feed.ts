@@ -303,6 +303,7 @@ export class Feed {
     switch (entry.kind) {
       case 'member.joined':
         this.roster.joined(entry.user, entry.name, entry.role);
+        this.#reached(entry.user, entry.seq);
         break;
       case 'member.left':
         this.roster.left(entry.user);
@@ -314,10 +315,17 @@ export class Feed {
       case 'status.changed':
         this.status = entry.status;
         break;
-      case 'created':
       case 'message':
+        if (entry.seq !== undefined) this.#reached(entry.author, entry.seq);
+        break;
+      case 'created':
         break;
     }
+  }
+
+  /** Who joins or writes has read up to there; the server tells no receipt for what the event itself says. */
+  #reached(user: string, seq: number): void {
+    if (this.roster.receipt(user, seq, seq) !== undefined) this.#watermarks();
   }
 
   /** Somebody said something that is not stored. */
