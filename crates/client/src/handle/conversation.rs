@@ -87,7 +87,8 @@ impl Conversation {
         self.client.input(Input::StopTyping(self.id)).await
     }
 
-    /// Up to where events were told, while it is shown: to be kept together with the events.
+    /// Up to where events were told, while it is shown. Events that wait to be read count as told: an application
+    /// that keeps events reads them up to here before it keeps the position with them.
     ///
     /// # Errors
     /// `CLOSED_BY_USER` when the client has ended.

@@ -210,7 +210,8 @@ impl Machine {
         self.session.epoch
     }
 
-    /// Up to where events of a shown conversation were told.
+    /// Up to where events of a shown conversation were told: those that [`Machine::poll_output`] has not given yet
+    /// count as told, so it is to be kept only after all were taken.
     #[must_use]
     pub fn position(&self, conversation: ConversationId) -> Option<Position> {
         let conversation = self.conversations.get(&conversation)?;
