@@ -51,6 +51,8 @@ end_to_end_stages() {
   # Against target/debug/duet, which the tests before have built.
   step "Interoperability" 400 tests/interop/run
   figure "$(closing_line '[0-9]+ passed' | grep -oE '[0-9]+') interoperability laws"
+  step "The page in a browser" 600 $web run --silent e2e
+  figure "$(closing_line '(ℹ|#) pass [0-9]+' | grep -oE '[0-9]+') tests of the page"
 }
 
 web_test_stages() {
