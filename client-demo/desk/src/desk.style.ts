@@ -130,9 +130,9 @@ export const deskStyle = css`
     color: var(--text);
     font-weight: 500;
   }
-  @container (inline-size >= 980px) {
+  @container (inline-size >= 940px) {
     .columns:has(.customer) {
-      grid-template-columns: 272px minmax(0, 1fr) 248px;
+      grid-template-columns: 260px minmax(0, 1fr) 232px;
     }
     .customer {
       display: flex;

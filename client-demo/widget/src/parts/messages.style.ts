@@ -115,7 +115,10 @@ export const messagesStyle = css`
   }
   .own .bubble {
     border-end-end-radius: 4px;
-    background: color-mix(in oklab, var(--accent) 14%, var(--surface));
+    background: light-dark(
+      color-mix(in oklab, var(--accent) 14%, var(--surface)),
+      color-mix(in oklab, var(--accent) 26%, var(--surface))
+    );
   }
   .own:not(.first) .bubble {
     border-start-end-radius: 4px;
