@@ -65,6 +65,9 @@ impl Machine {
         if pending.call.needs().is_some_and(|id| self.requests.is_creating(id)) {
             return;
         }
+        if matches!(pending.call, Call::WatchInbox(true)) && self.requests.is_ending_inbox(request) {
+            return;
+        }
         let command = pending.call.command(request);
         let history = matches!(pending.call, Call::History(..));
         let Some(online) = self.life.online_mut() else { return };

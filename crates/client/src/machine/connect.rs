@@ -137,7 +137,7 @@ impl Machine {
             epoch_seen: self.session.epoch,
             capabilities: if traits.datagrams { capability::DATAGRAMS } else { 0 },
         };
-        self.session.asked_at_ms = self.now_ms;
+        self.session.hello_sent(self.now_ms);
         if let Some(dial) = self.life.dial_mut(connection) {
             dial.traits = Some(traits);
         }

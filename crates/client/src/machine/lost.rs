@@ -29,6 +29,9 @@ impl Machine {
         if (code == Code::REPLACED || !code.is_terminal()) && self.go_on_with_move(code, reason) {
             return;
         }
+        if code == Code::REPLACED && self.session.replaced_by_itself(self.now_ms) {
+            return self.lost(Code::TRANSPORT_CLOSED, reason, retry_after_ms);
+        }
         if code == Code::INVALID_TOKEN && self.tokens.refuse() {
             self.went_offline();
             let delay = self.backoff.redirect(&self.config, &mut self.entropy, retry_after_ms);

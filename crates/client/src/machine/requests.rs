@@ -116,6 +116,12 @@ impl Requests {
         (holds && again).then(|| call.clone())
     }
 
+    /// Whether an earlier request to end the inbox has not been answered: what is told of it still is of the old one.
+    pub(crate) fn is_ending_inbox(&self, before: RequestId) -> bool {
+        let earlier = self.pending.range(..before);
+        earlier.into_iter().any(|(_, pending)| matches!(pending.call, Call::WatchInbox(false)))
+    }
+
     /// Whether a call of this kind is under way, so that it need not be said again.
     pub(crate) fn has(&self, kind: impl Fn(&Call) -> bool) -> bool {
         self.pending.values().any(|pending| kind(&pending.call))

@@ -23,7 +23,14 @@ pub(crate) struct Session {
     pub(crate) asked_at_ms: u64,
     /// Whether the last welcome went on with a session.
     pub(crate) resumed: bool,
+    /// A hello was sent and not answered yet.
+    hello_open: bool,
+    /// When a hello was sent while an earlier one was never answered.
+    stray_hello_ms: Option<u64>,
 }
+
+/// For so long an abandoned hello may still reach the server and take the session from the connection in use.
+const STRAY_HELLO_MS: u64 = 60_000;
 
 impl Session {
     /// The session is over; who the user was and what the server's clock says stays known.
@@ -37,7 +44,21 @@ impl Session {
         Some(SavedSession { resume, epoch: self.epoch, peers: peers.to_vec() })
     }
 
+    pub(crate) fn hello_sent(&mut self, now_ms: u64) {
+        if std::mem::replace(&mut self.hello_open, true) {
+            self.stray_hello_ms = Some(now_ms);
+        }
+        self.asked_at_ms = now_ms;
+    }
+
+    /// Whether it may be an attempt of one's own, given up on the way, that took the session. Asked once: a second time it
+    /// is somebody else.
+    pub(crate) fn replaced_by_itself(&mut self, now_ms: u64) -> bool {
+        self.stray_hello_ms.take().is_some_and(|at_ms| now_ms < at_ms + STRAY_HELLO_MS)
+    }
+
     fn welcomed(&mut self, welcome: &Welcome, now_ms: u64) {
+        self.hello_open = false;
         self.resume = Some(welcome.resume.clone());
         self.resumed = welcome.resumed == Resumed::Full;
         self.epoch = welcome.epoch;
@@ -144,5 +165,22 @@ impl Machine {
     fn persist_session(&mut self) {
         let saved = self.session.saved(self.endpoints.peers());
         self.outputs.push_back(Output::Persist(Persist::Session(saved)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_taken_back_once_from_an_attempt_that_was_given_up_and_from_nobody_else() {
+        let mut session = Session::default();
+        session.hello_sent(1_000);
+        assert!(!session.replaced_by_itself(1_001), "there was but one attempt");
+        session.hello_sent(2_000);
+        assert!(session.replaced_by_itself(2_001), "the first hello may have come last");
+        assert!(!session.replaced_by_itself(2_002), "once");
+        session.hello_sent(3_000);
+        assert!(!session.replaced_by_itself(3_000 + STRAY_HELLO_MS), "an old hello is dead");
     }
 }
