@@ -37,8 +37,8 @@ pub struct Head {
     pub active_at_ms: u64,
     /// Log index of the last record that changed anything here.
     pub index: u64,
-    /// Positions of the latest events that are no messages, ascending; for counting messages.
-    pub silent: VecDeque<u64>,
+    /// The latest runs of events that are no messages, first and last position of each, ascending; for counting messages.
+    pub silent: VecDeque<(u64, u64)>,
 }
 
 /// A member and how far they are.
@@ -86,7 +86,11 @@ impl Conversation {
     pub fn count_silent(&mut self, at_ms: u64) {
         self.head.seq += 1;
         self.head.active_at_ms = at_ms;
-        self.head.silent.push_back(self.head.seq);
+        let seq = self.head.seq;
+        match self.head.silent.back_mut().filter(|run| run.1 + 1 == seq) {
+            Some(run) => run.1 = seq,
+            None => self.head.silent.push_back((seq, seq)),
+        }
         if self.head.silent.len() > SILENT_MAX {
             self.head.silent.pop_front();
         }
@@ -102,10 +106,11 @@ impl Conversation {
         }
     }
 
-    /// Messages after `read`. Exact unless more than [`SILENT_MAX`] silent events lie behind `read`.
+    /// Messages after `read`. Exact unless more than [`SILENT_MAX`] runs of silent events lie behind `read`.
     #[must_use]
     pub fn messages_after(&self, read: u64) -> u32 {
-        let silent = self.head.silent.iter().filter(|seq| **seq > read).count() as u64;
+        let behind = self.head.silent.iter().filter(|run| run.1 > read);
+        let silent: u64 = behind.map(|run| run.1 - run.0.max(read + 1) + 1).sum();
         u32::try_from(self.head.seq.saturating_sub(read).saturating_sub(silent)).unwrap_or(u32::MAX)
     }
 
@@ -121,5 +126,31 @@ impl Conversation {
     }
 }
 
-/// How many positions of silent events a conversation remembers.
+/// How many runs of silent events a conversation remembers.
 pub const SILENT_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_any_size_begins_without_unread_messages_and_counts_exactly_from_then_on() {
+        let name = |text: &str| DisplayName::parse(text).expect("a name");
+        let user = |number: u32| UserId::parse(&format!("user-{number}")).expect("a name");
+        let mut group = Conversation::new(ConversationKind::Group, None, user(0));
+        group.count_silent(1);
+        for number in 0..150 {
+            group.count_silent(1);
+            group.join(&NewMember { user: user(number), name: name("x"), role: Role::Visitor });
+        }
+        assert!(group.members.values().all(|member| group.messages_after(member.read) == 0));
+        group.count_message(2, &user(3));
+        group.count_silent(2);
+        group.count_message(2, &user(4));
+        assert_eq!(
+            [user(0), user(3), user(4)].map(|u| group.messages_after(group.members[&u].read)),
+            [2, 1, 0]
+        );
+        assert_eq!(group.messages_after(0), 2);
+    }
+}

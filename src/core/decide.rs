@@ -254,7 +254,8 @@ impl<'a> Decider<'a> {
             return Ok(Decision::Already { index: head.index });
         }
         let (seq, by, user) = (head.seq + 1, me.clone(), remove.user.clone());
-        Ok(Decision::Append(vec![Record::MemberRemoved { key, seq, by, user }]))
+        let queues = head.status == Status::Active && head.assignee.as_ref() == Some(&user);
+        Ok(Decision::Append(vec![Record::MemberRemoved { key, seq, by, user, queues }]))
     }
 
     /// An agent becomes responsible: one record, so exactly one agent.

@@ -158,6 +158,8 @@ impl Core {
             }
         }
         self.expect_sessions(now_ms);
+        // The entries that were found behind the checkpoint wait no longer than new ones.
+        self.timers.insert((now_ms + self.config.checkpoint_after_ms, Timer::Checkpoint));
     }
 
     /// Takes in a fact. `now_ms` is Unix milliseconds; a clock that goes back is held at the log's time.

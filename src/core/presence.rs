@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Board {
     users: BTreeMap<UserKey, Observed>,
     watchers: BTreeMap<UserKey, BTreeSet<ConnectionId>>,
+    /// The last version that was given to anybody: it never goes back, also for users who were forgotten meanwhile.
+    version: u64,
 }
 
 /// What is observed of one user.
@@ -119,8 +121,8 @@ impl Board {
         if now == observed.shown {
             return None;
         }
-        observed.shown = now;
-        observed.version += 1;
+        self.version += 1;
+        (observed.shown, observed.version) = (now, self.version);
         Some(observed.presence(key))
     }
 
@@ -140,20 +142,21 @@ impl Board {
                 availability,
                 connectivity: Connectivity::Offline,
                 last_seen_ms,
-                version: last_seen_ms,
+                version: self.version,
             },
             |observed| observed.presence(key),
         )
     }
 
     fn observe(&mut self, key: &UserKey, availability: Availability, last_seen_ms: u64) -> &mut Observed {
+        let version = self.version;
         self.users.entry(key.clone()).or_insert_with(|| Observed {
             devices: BTreeMap::new(),
             dropped_ms: None,
             availability,
             last_seen_ms,
             shown: (availability, Connectivity::Offline),
-            version: last_seen_ms,
+            version,
         })
     }
 }

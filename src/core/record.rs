@@ -90,6 +90,8 @@ pub enum Record {
     SessionEnded {
         /// Its id.
         session: SessionId,
+        /// When it was last connected, Unix milliseconds.
+        seen_ms: u64,
     },
     /// A conversation began.
     ConversationCreated {
@@ -125,6 +127,8 @@ pub enum Record {
         by: UserId,
         /// Who.
         user: UserId,
+        /// Whether an active support conversation loses its agent by this and waits for another one.
+        queues: bool,
     },
     /// An agent became responsible for a support conversation, which is active from now on.
     Assigned {
@@ -191,8 +195,12 @@ impl Record {
             Self::MembersAdded { key, seq, by, members } => {
                 (key, *seq, by, members.iter().map(joined).collect::<Vec<_>>())
             }
-            Self::MemberRemoved { key, seq, by, user } => {
-                (key, *seq, by, vec![EventBody::MemberLeft(MemberLeft { user: user.clone() })])
+            Self::MemberRemoved { key, seq, by, user, queues } => {
+                let mut bodies = vec![EventBody::MemberLeft(MemberLeft { user: user.clone() })];
+                bodies.extend(
+                    queues.then_some(EventBody::StatusChanged(StatusChanged { status: Status::Queued })),
+                );
+                (key, *seq, by, bodies)
             }
             Self::Assigned { key, seq, by, agent, joins } => {
                 let mut bodies = if *joins { vec![joined(agent)] } else { Vec::new() };

@@ -231,7 +231,7 @@ impl Core {
         let Some(session) = self.connections.get(&id).map(|connection| connection.session) else {
             return Ok(());
         };
-        self.carry_out(now_ms, Decision::Append(vec![Record::SessionEnded { session }]))?;
+        self.carry_out(now_ms, Decision::Append(vec![Record::SessionEnded { session, seen_ms: now_ms }]))?;
         self.disconnect(id, Code::CLOSED_BY_USER, Code::CLOSED_BY_USER.sentence());
         self.drop_connection(now_ms, id, false);
         self.sessions.remove(&session);
@@ -265,7 +265,7 @@ impl Core {
         self.board.depart(&key, id, now_ms, grace);
         self.start_grace(now_ms, &key);
         self.announce(&key);
-        self.board.forget_offline(&key);
+        self.forget_offline(&key);
     }
 
     fn gone_since(&mut self, now_ms: u64, session: SessionId) {
@@ -293,7 +293,7 @@ impl Core {
     pub(super) fn grace_ended(&mut self, now_ms: u64, key: &UserKey) {
         self.board.end_grace(key, now_ms, u64::from(self.config.limits.presence_grace_ms));
         self.announce(key);
-        self.board.forget_offline(key);
+        self.forget_offline(key);
     }
 
     /// A session was without a connection for too long, unless it came back.
@@ -309,10 +309,23 @@ impl Core {
         }
     }
 
+    /// Ends a session that is gone. What is observed of its user is told by the log from now on.
     fn end_session(&mut self, now_ms: u64, session: SessionId) {
-        self.sessions.remove(&session);
-        if self.state.sessions.contains_key(&session) {
-            self.append(now_ms, Record::SessionEnded { session });
+        let seen_ms = match self.sessions.remove(&session) {
+            Some(Whereabouts::Gone(since_ms)) => since_ms,
+            _ => now_ms,
+        };
+        if let Some(stored) = self.state.sessions.get(&session) {
+            let key = stored.key.clone();
+            self.append(now_ms, Record::SessionEnded { session, seen_ms });
+            self.forget_offline(&key);
+        }
+    }
+
+    /// Forgets what is observed of a user who is offline, once the log knows as much: while a session waits, it does not.
+    fn forget_offline(&mut self, key: &UserKey) {
+        if !self.state.user_sessions.contains_key(key) {
+            self.board.forget_offline(key);
         }
     }
 

@@ -67,7 +67,7 @@ pub struct User {
     pub role: Role,
     /// What they chose.
     pub availability: Availability,
-    /// When a session of theirs last ended, Unix milliseconds.
+    /// When a session of theirs that has ended was last connected, Unix milliseconds.
     pub last_seen_ms: u64,
 }
 
@@ -132,7 +132,7 @@ impl State {
                 self.put_session(*session, opened);
                 self.dirty.insert(RowKey::Session(*session));
             }
-            Record::SessionEnded { session } => self.end_session(*session),
+            Record::SessionEnded { session, seen_ms } => self.end_session(*session, *seen_ms),
             Record::WatermarkAdvanced { key, user, received, read } => {
                 self.change(*key).advance(user, *received, *read);
                 self.dirty.insert(RowKey::Member(*key, user.clone()));
@@ -150,9 +150,12 @@ impl State {
                 self.expect_next(*key, *seq);
                 self.join(*key, members);
             }
-            Record::MemberRemoved { key, seq, user, .. } => {
+            Record::MemberRemoved { key, seq, user, queues, .. } => {
                 self.expect_next(*key, *seq);
                 self.leave(*key, user);
+                if *queues {
+                    self.set_status(*key, Status::Queued);
+                }
             }
             Record::Assigned { key, seq, agent, joins, .. } => {
                 self.expect_next(*key, *seq);
@@ -168,14 +171,7 @@ impl State {
             }
             Record::StatusSet { key, seq, status, .. } => {
                 self.expect_next(*key, *seq);
-                let at_ms = self.tip.at_ms;
-                let conversation = self.change(*key);
-                conversation.count_silent(at_ms);
-                conversation.head.status = *status;
-                if *status == Status::Queued {
-                    conversation.head.assignee = None;
-                }
-                self.index_support(*key);
+                self.set_status(*key, *status);
             }
             Record::MessagePublished { key, seq, author, id, content, reply_to } => {
                 self.expect_next(*key, *seq);
@@ -243,7 +239,7 @@ impl State {
         self.dirty.insert(RowKey::User(key.clone()));
     }
 
-    fn end_session(&mut self, id: SessionId) {
+    fn end_session(&mut self, id: SessionId, seen_ms: u64) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.dirty.insert(RowKey::Session(id));
         if let Some(sessions) = self.user_sessions.get_mut(&session.key) {
@@ -253,7 +249,7 @@ impl State {
             }
         }
         if let Some(user) = self.users.get_mut(&session.key) {
-            user.last_seen_ms = self.tip.at_ms;
+            user.last_seen_ms = user.last_seen_ms.max(seen_ms);
             self.dirty.insert(RowKey::User(session.key));
         }
     }
@@ -276,9 +272,7 @@ impl State {
         conversation.members.remove(user);
         if conversation.head.assignee.as_ref() == Some(user) {
             conversation.head.assignee = None;
-            conversation.head.status = Status::Queued;
         }
-        self.index_support(key);
         self.dirty.insert(RowKey::Member(key, user.clone()));
         let user_key = UserKey { tenant: key.tenant, user: user.clone() };
         if let Some(conversations) = self.memberships.get_mut(&user_key) {
@@ -287,6 +281,17 @@ impl State {
                 self.memberships.remove(&user_key);
             }
         }
+    }
+
+    fn set_status(&mut self, key: ConversationKey, status: Status) {
+        let at_ms = self.tip.at_ms;
+        let conversation = self.change(key);
+        conversation.count_silent(at_ms);
+        conversation.head.status = status;
+        if status == Status::Queued {
+            conversation.head.assignee = None;
+        }
+        self.index_support(key);
     }
 
     fn index_support(&mut self, key: ConversationKey) {
