@@ -27,6 +27,9 @@ pub(crate) struct App {
     pub(crate) direct: Option<ConversationId>,
     pub(crate) creating: BTreeMap<RequestId, ConversationId>,
     pub(crate) created: BTreeSet<ConversationId>,
+    /// The last requests for inbox and presence.
+    pub(crate) asked_inbox: Option<RequestId>,
+    pub(crate) asked_presence: Option<RequestId>,
 }
 
 /// A conversation on the screen.
@@ -101,6 +104,13 @@ impl App {
             }
             Event::Answered { request, result } => {
                 use duet_client::machine::Answer;
+                // Whoever is told that a request failed has to ask again.
+                if result.is_err() && self.asked_inbox == Some(request) {
+                    self.inbox_on = false;
+                }
+                if result.is_err() && self.asked_presence == Some(request) {
+                    self.watched.clear();
+                }
                 let asked = self.creating.remove(&request);
                 if let (Some(asked), Ok(Answer::Created(got))) = (asked, result) {
                     if asked != got || self.direct == Some(asked) {
@@ -195,5 +205,13 @@ impl App {
         if known.is_none_or(|(seen, known)| (*seen, known.version) < (epoch, presence.version)) {
             self.presence.insert(presence.user.clone(), (epoch, presence));
         }
+    }
+}
+
+impl View {
+    /// Up to where the application itself holds every entry.
+    pub(crate) fn whole_upto(&self) -> Option<u64> {
+        self.first?;
+        (self.last..).find(|seq| !self.items.contains_key(&(seq + 1)))
     }
 }

@@ -13,7 +13,7 @@ use duet_client::machine::{
     Carrier, Config, From, Input, Machine, NewMessage, OutboxEntry, Output, Persist, Saved, SavedSession,
     Token, TokenError,
 };
-use duet_protocol::{ClientMessageId, ConversationId, DeviceId};
+use duet_protocol::{ClientMessageId, ConversationId, DeviceId, Position};
 use std::collections::BTreeMap;
 
 pub(crate) struct Device {
@@ -123,10 +123,10 @@ impl World {
         let mut again = Vec::new();
         for (id, view) in std::mem::take(&mut this.app.views) {
             // An application that kept its copy goes on behind it; another one begins anew.
-            match old.position(id).filter(|_| keep) {
-                Some(position) => {
-                    let mut view = view;
-                    view.items.split_off(&(position.seq + 1));
+            match view.whole_upto().filter(|_| keep) {
+                Some(seq) => {
+                    let (mut view, position) = (view, Position { epoch: old.epoch(), seq });
+                    view.items.split_off(&(seq + 1));
                     app.views.insert(id, view);
                     again.push((id, From::After(position)));
                 }
@@ -147,12 +147,25 @@ impl World {
             self.feed(device, Input::Subscribe(id, from));
         }
         if self.devices[device].app.inbox_on {
-            let now_ms = self.device_ms(device);
-            self.devices[device].machine.call(now_ms, duet_client::machine::Call::WatchInbox(true));
+            self.call(device, duet_client::machine::Call::WatchInbox(true));
         }
         if self.devices[device].open {
             self.feed(device, Input::Connect);
         }
+    }
+
+    /// The device is switched off: no leave is taken, and it does not come back.
+    pub(crate) fn vanish(&mut self, device: usize) {
+        self.note(|| format!("device {device} vanishes"));
+        let links: Vec<u64> = self.devices[device].links.values().copied().collect();
+        for link in links {
+            self.cut(link, true);
+        }
+        let fresh = machine(device, &self.devices[device].plan, &mut self.rng);
+        let this = &mut self.devices[device];
+        this.links.clear();
+        this.generation += 1;
+        (this.machine, this.open) = (fresh, false);
     }
 
     pub(crate) fn token(&mut self, device: usize, generation: u32, result: Result<Token, TokenError>) {

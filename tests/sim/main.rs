@@ -26,7 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::{Figures, Outcome};
 
 /// Seeds of the normal run.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1_500;
 /// Lines of a failed history that are printed, unless `DUET_SIM_TRACE` says otherwise.
 const TRACE_LINES: u64 = 150;
 

@@ -1,16 +1,37 @@
-//! Every deliberate defect of the core must be found on its recorded seed: checkers that cannot fail prove nothing.
+//! Every deliberate defect of the core must be found: checkers that cannot fail prove nothing.
 
 use crate::live;
 use duet::core::Mutant;
 
 /// Each mutant with a seed on which it is found.
-const RECORDED: &[(Mutant, u64)] = &[];
+const RECORDED: &[(Mutant, u64)] = &[
+    (Mutant::ReleaseBeforeDurable, 1),
+    (Mutant::NoDedup, 6),
+    (Mutant::DuplicateAnsweredEarly, 266),
+    (Mutant::ForgetWithoutFloor, 8),
+    (Mutant::LiveTooEarly, 6),
+    (Mutant::OverflowIgnored, 4),
+    (Mutant::CheckpointWithoutDedup, 1),
+    (Mutant::HistoryBeyondCommit, 8),
+    (Mutant::EpochKept, 1),
+];
 
 #[test]
-fn every_mutant_is_found_on_its_recorded_seed() {
+fn every_mutant_has_a_recorded_seed() {
+    for mutant in Mutant::ALL {
+        assert!(RECORDED.iter().any(|(known, _)| known == mutant), "{mutant:?} has no seed");
+    }
+}
+
+/// A change of the product moves every history a little: so many seeds from the recorded one on are tried.
+const TRIES: u64 = 300;
+
+#[test]
+fn every_mutant_is_found_from_its_recorded_seed_on() {
     for (mutant, seed) in RECORDED {
-        let outcome = live(*seed, Some(*mutant), false);
-        assert!(outcome.violation.is_some(), "{mutant:?} survives seed {seed}");
+        let found = (*seed..seed + TRIES).find(|seed| live(*seed, Some(*mutant), false).violation.is_some());
+        println!("{mutant:?} found on seed {found:?}, recorded {seed}");
+        assert!(found.is_some(), "{mutant:?} survives {TRIES} seeds from {seed}");
     }
 }
 

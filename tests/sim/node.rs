@@ -42,10 +42,8 @@ impl World {
         let unsynced = self.node.disk.unsynced() as u64;
         let kept = self.rng.below(unsynced + 1) as usize;
         self.note(|| format!("crash, {kept} of {unsynced} unsynced writes survive"));
-        for bytes in self.node.disk.crash(kept) {
-            let absorbed = self.truth.absorb(&bytes);
-            self.check(absorbed);
-        }
+        let entries = self.node.disk.crash(kept);
+        self.absorb(entries);
         self.node.process += 1;
         (self.node.read_only, self.node.stall_ms) = (false, 0);
         let links: Vec<LinkId> = self.links.keys().copied().collect();
@@ -113,12 +111,19 @@ impl World {
         if process != self.node.process {
             return;
         }
-        for bytes in self.node.disk.end_barrier() {
-            let absorbed = self.truth.absorb(&bytes);
-            self.check(absorbed);
-        }
+        let entries = self.node.disk.end_barrier();
+        self.absorb(entries);
         let upto = self.node.disk.durable();
         self.tell(Input::Persisted { upto });
+    }
+
+    fn absorb(&mut self, entries: Vec<bytes::Bytes>) {
+        for bytes in entries {
+            if self.violation.is_none() {
+                let absorbed = self.truth.absorb(&bytes);
+                self.check(absorbed);
+            }
+        }
     }
 
     pub(crate) fn read_done(&mut self, process: u32, order: &ReadOrder) {

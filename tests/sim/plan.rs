@@ -86,7 +86,7 @@ impl Plan {
             core.session_ttl_ms = rng.between((5_000, 40_000));
         }
         if rng.chance(200) {
-            core.user_sessions_max = 2;
+            core.user_sessions_max = 5;
         }
         Self {
             core,

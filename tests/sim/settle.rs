@@ -16,8 +16,8 @@ use duet_protocol::{
 
 /// The longest that healing may take.
 const HEALING_MS: u64 = 240_000;
-/// Longer than the grace of presence and every delay of a receipt.
-const REST_MS: u64 = 45_000;
+/// Longer than it takes to notice a silent connection, and the grace of presence after that.
+const REST_MS: u64 = 75_000;
 
 impl World {
     /// Heals everything and compares everyone with the log.
@@ -31,7 +31,10 @@ impl World {
         self.read_only(process, false);
         for device in 0..self.devices.len() {
             (self.devices[device].offline_until_ms, self.devices[device].slow_until_ms) = (0, 0);
-            if self.devices[device].open {
+            // Some vanish without a word: nobody may go on showing them.
+            if self.rng.chance(120) {
+                self.vanish(device);
+            } else if self.devices[device].open {
                 self.feed(device, Input::Connect);
                 self.feed(device, Input::NetworkChanged);
             }

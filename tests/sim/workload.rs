@@ -198,7 +198,11 @@ impl World {
             Call::CreateConversation { conversation, .. } => Some(*conversation),
             _ => None,
         };
+        let (inbox, presence) = (matches!(call, Call::WatchInbox(_)), matches!(call, Call::WatchPresence(_)));
         let request = self.devices[device].machine.call(now_ms, call);
+        let app = self.app(device);
+        app.asked_inbox = if inbox { Some(request) } else { app.asked_inbox };
+        app.asked_presence = if presence { Some(request) } else { app.asked_presence };
         if let Some(conversation) = asked {
             self.app(device).creating.insert(request, conversation);
         }
