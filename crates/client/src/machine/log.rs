@@ -142,7 +142,8 @@ impl Machine {
         if !own && shown {
             conversation.receipts.received = entry.seq;
         }
-        if entry.seq > conversation.head {
+        let news = entry.seq > conversation.head;
+        if news {
             match &entry.body {
                 Some(EventBody::StatusChanged(change)) => conversation.status = Some(change.status),
                 Some(EventBody::Assigned(_)) => conversation.status = Some(Status::Active),
@@ -154,12 +155,21 @@ impl Machine {
             self.said_something(id, &author);
             self.schedule_receipt(id);
         }
+        let seq = entry.seq;
+        let present = match &entry.body {
+            Some(EventBody::Message(_)) => entry.author.clone(),
+            Some(EventBody::MemberJoined(joined)) => Some(joined.user.clone()),
+            _ => None,
+        };
         match entry {
             LogEntry { seq, at_ms, author: Some(author), body: Some(EventBody::Message(message)) } => {
                 self.message(id, Stored { seq, at_ms, author, own }, message, live && shown);
             }
             entry if shown => self.emit(Event::ConversationUpdated { conversation: id, entry }),
             _ => {}
+        }
+        if let Some(user) = present.filter(|_| news) {
+            self.reached(id, user, seq);
         }
     }
 
@@ -187,6 +197,21 @@ impl Machine {
             status,
         };
         self.emit(Event::MessageCreated { message, live });
+    }
+
+    /// Who writes or joins has seen everything up to there: the event itself says so, no receipt does.
+    fn reached(&mut self, id: ConversationId, user: UserId, seq: u64) {
+        if self.is_me(Some(&user)) {
+            return;
+        }
+        let (received, read) = (seq, seq);
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        if conversation.set_marks(&user, Marks { received, read }) {
+            if conversation.shown.is_some() {
+                self.emit(Event::ReceiptUpdated { conversation: id, user, received, read });
+            }
+            self.tell_progress(id);
+        }
     }
 
     /// Receipts leave together, a moment after the first reason.

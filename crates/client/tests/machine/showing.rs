@@ -62,6 +62,7 @@ fn a_backlog_is_told_before_the_conversation_is_ready_and_what_follows_is_live()
             Event::MessageCreated { live: false, .. },
             Event::ConversationReady { position: Position { epoch: 1, seq: 3 }, .. },
             Event::MessageCreated { live: true, .. },
+            Event::ReceiptUpdated { received: 4, .. },
         ] if info.head == 3
     ));
     assert_eq!(texts(&rig), ["two", "three", "four"]);
@@ -189,6 +190,22 @@ fn a_refused_conversation_is_lost_and_a_full_server_is_asked_again() {
         rig.pass(1_000);
         assert_eq!(opens(&rig), if lost { 1 } else { 2 }, "{code}");
     }
+}
+
+#[test]
+fn who_answers_has_read_what_was_said_before() {
+    let mut rig = shown(16);
+    let room = conversation(1);
+    let id = rig.say(room, "seen?");
+    rig.heal();
+    rig.events.clear();
+    rig.hear(room, "yes");
+    rig.heal();
+    assert!(matches!(
+        &rig.events[..],
+        [Event::MessageCreated { .. }, Event::ReceiptUpdated { received: 2, read: 2, .. }, Event::MessageStatus(change)]
+            if change.id == id && change.status == MessageStatus::Read
+    ));
 }
 
 #[test]
