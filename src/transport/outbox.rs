@@ -2,8 +2,8 @@
 //!
 //! Queue: one per lane, bounded together by [`Limits::outbox_bytes`](super::Limits). Policy: signals
 //! are dropped first (above the low mark each lane keeps only its latest), events are refused with
-//! `Full` so that the caller can fall back to a resync, replies may use a reserve of a quarter beyond
-//! the bound. Datagrams: at most [`DATAGRAMS_MAX`], oldest dropped. Nothing here waits, so whoever
+//! `Full` so that the caller can fall back to a resync (one lane beside others has half of the bound),
+//! replies may use a reserve of a quarter beyond the bound. Datagrams: at most [`DATAGRAMS_MAX`], oldest dropped. Nothing here waits, so whoever
 //! pushes is never slowed by a slow reader.
 
 use super::{

@@ -201,6 +201,14 @@ impl Engine {
                 Poll::Pending => return Poll::Pending,
             }
             let Some(batch) = self.connection.outbox.lock().take(BATCH_BYTES) else { return Poll::Pending };
+            if batch.bytes == 0 {
+                // What was scheduled has become stale, or the control lane was finished.
+                self.connection.outbox.lock().written(Lane::CONTROL, 0);
+                if batch.finish {
+                    self.connection.outbox.lock().drop_lane(Lane::CONTROL, 0);
+                }
+                continue;
+            }
             let message = Message::Binary(join(batch.chunks));
             self.connection.counters.bytes_out.fetch_add(batch.bytes as u64, Ordering::Relaxed);
             if let Err(error) = self.connection.socket.start_send_unpin(message) {

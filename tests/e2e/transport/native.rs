@@ -155,18 +155,13 @@ async fn a_stalled_lane_delays_no_other() {
     let mut stalled = client.lane().await;
     stalled.write(&Frame::encode(FILL, b"")).await;
     let Seen::Filled { frames, bytes_max } = server.seen().await else { panic!("not filled") };
-    assert!(frames > 30 && bytes_max <= Limits::default().outbox_bytes, "{frames} {bytes_max}");
+    assert!(frames > 30 && bytes_max <= Limits::default().outbox_bytes / 2, "{frames} {bytes_max}");
 
-    // Reading the stalled lane makes room; a lane that was never stalled is answered meanwhile.
-    let mut read = 0;
-    while read < frames / 2 {
-        assert_eq!(stalled.frame().await.body.len(), 4_000);
-        read += 1;
+    for number in 0..50_u8 {
+        control.echoes(&[number; 2_000]).await;
     }
-    control.echoes(b"quick").await;
-    while read < frames {
+    for _ in 0..frames {
         assert_eq!(stalled.frame().await.body.len(), 4_000);
-        read += 1;
     }
     assert!(matches!(server.seen().await, Seen::Writable));
 }

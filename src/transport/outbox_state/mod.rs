@@ -36,8 +36,8 @@ pub(super) struct State {
     pub(super) closing: Option<(u32, String)>,
     /// The connection has ended.
     pub(super) gone: bool,
-    /// Somebody was answered `Full` and waits for room.
-    starved: bool,
+    /// Bytes at which there is room for those who were answered `Full`.
+    room_at: Option<usize>,
     /// Since when something waits and nothing was accepted.
     pub(super) stalled_since: Option<Instant>,
     waker: Option<Waker>,
@@ -48,6 +48,8 @@ struct Queue {
     frames: VecDeque<Piece>,
     /// Above the low mark: the latest signal of each lane that this carrier serves.
     signals: BTreeMap<Lane, Piece>,
+    /// Bytes of this lane in the account, those being written included.
+    bytes: usize,
     scheduled: bool,
     finishing: bool,
 }
@@ -90,26 +92,25 @@ impl State {
             return Pushed::Dropped;
         }
         let piece = Piece::new(lane, frame);
-        let after = self.bytes + piece.len();
-        let allowed = match class {
-            Class::Event | Class::Signal => self.bound_bytes,
-            Class::Reply => self.bound_bytes + self.bound_bytes / LOW_MARK_DIVISOR,
-        };
-        if after > allowed {
+        let latest_only = class == Class::Signal && self.bytes >= self.low_mark();
+        if latest_only {
+            self.drop_signal(lane);
+        }
+        if !self.admits(lane.carrier(), class, piece.len()) {
             if class == Class::Signal {
                 return Pushed::Dropped;
             }
-            self.starved = true;
+            // Where a lane is stuck the low mark may never be reached, so progress is enough.
+            let progress = self.bytes.saturating_sub(self.low_mark());
+            self.room_at = Some(progress.max(self.low_mark()));
             return Pushed::Full;
         }
-        let latest_only = class == Class::Signal && self.bytes >= self.low_mark();
         let Some(queue) = self.lanes.get_mut(&lane.carrier()) else { return Pushed::Dropped };
         self.stalled_since.get_or_insert_with(Instant::now);
-        self.bytes = after;
+        self.bytes += piece.len();
+        queue.bytes += piece.len();
         if latest_only {
-            if let Some(older) = queue.signals.insert(lane, piece) {
-                self.bytes -= older.len();
-            }
+            queue.signals.insert(lane, piece);
         } else {
             queue.frames.push_back(piece);
         }
@@ -198,19 +199,22 @@ impl State {
     pub(super) fn written(&mut self, lane: Lane, bytes: usize) {
         if let Some(queue) = self.lanes.get_mut(&lane) {
             queue.scheduled = false;
+            queue.bytes = queue.bytes.saturating_sub(bytes);
             if !queue.is_empty() || queue.finishing {
                 self.schedule(lane);
             }
         }
-        self.stalled_since = Some(Instant::now());
+        if bytes > 0 {
+            self.stalled_since = Some(Instant::now());
+        }
         self.release(bytes);
     }
 
     /// Whether somebody who was answered `Full` may go on; true once.
     pub(super) fn take_room(&mut self) -> bool {
-        let room = self.starved && self.bytes < self.low_mark();
+        let room = self.room_at.is_some_and(|at| self.bytes < at);
         if room {
-            self.starved = false;
+            self.room_at = None;
         }
         room
     }
@@ -234,6 +238,26 @@ impl State {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// Drops the signal that a newer one makes stale, even if the newer finds no room.
+    fn drop_signal(&mut self, lane: Lane) {
+        let Some(queue) = self.lanes.get_mut(&lane.carrier()) else { return };
+        if let Some(older) = queue.signals.remove(&lane) {
+            queue.bytes -= older.len();
+            self.release(older.len());
+        }
+    }
+
+    /// Whether a frame has room. Events and signals of one lane may take half of the outbox where there
+    /// are other lanes, so that one which is never read leaves room for them.
+    fn admits(&self, carrier: Lane, class: Class, bytes: usize) -> bool {
+        if class == Class::Reply {
+            return self.bytes + bytes <= self.bound_bytes + self.bound_bytes / LOW_MARK_DIVISOR;
+        }
+        let share = if self.lanes.len() > 1 { self.bound_bytes / 2 } else { self.bound_bytes };
+        let held = self.lanes.get(&carrier).map_or(0, |queue| queue.bytes);
+        held + bytes <= share && self.bytes + bytes <= self.bound_bytes
     }
 
     fn schedule(&mut self, carrier: Lane) {
@@ -278,122 +302,4 @@ impl Piece {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const BOUND: usize = 1_000;
-
-    fn state() -> State {
-        let mut state = State { bound_bytes: BOUND, ..State::default() };
-        state.open(Lane::CONTROL);
-        state.open(Lane(1));
-        state
-    }
-
-    fn push(state: &mut State, lane: Lane, body: u8, class: Class) -> Pushed {
-        state.push(Outgoing { lane, frame: Frame::encode(9, &[body; 97]), class })
-    }
-
-    fn drain(state: &mut State) -> (Vec<u8>, bool) {
-        let mut bytes = Vec::new();
-        while let Some(batch) = state.take(usize::MAX) {
-            bytes.extend(batch.chunks.concat());
-            state.written(batch.lane, batch.bytes);
-        }
-        (bytes, state.take_room())
-    }
-
-    #[test]
-    fn an_event_beyond_the_bound_is_refused_and_room_is_told_once() {
-        let mut state = state();
-        let queued =
-            (0..20).take_while(|_| push(&mut state, Lane(1), 1, Class::Event) == Pushed::Queued).count();
-        assert_eq!(queued, 10);
-        assert_eq!(push(&mut state, Lane(1), 1, Class::Reply), Pushed::Queued, "replies have a reserve");
-        assert!(drain(&mut state).1);
-        assert_eq!(state.bytes, 0);
-        assert_eq!(push(&mut state, Lane(1), 1, Class::Event), Pushed::Queued);
-        assert!(!drain(&mut state).1, "nobody waits any longer");
-    }
-
-    #[test]
-    fn above_the_low_mark_a_lane_keeps_only_its_latest_signal() {
-        let mut state = state();
-        for _ in 0..4 {
-            assert_eq!(push(&mut state, Lane(1), 0, Class::Event), Pushed::Queued);
-        }
-        for body in 1..=5 {
-            assert_eq!(push(&mut state, Lane(1), body, Class::Signal), Pushed::Queued);
-        }
-        assert_eq!(state.bytes, 5 * 100);
-        let (bytes, _) = drain(&mut state);
-        assert_eq!(bytes[400..], Frame::encode(9, &[5; 97])[..]);
-    }
-
-    #[test]
-    fn a_wrapped_frame_shares_the_bytes_of_the_original() {
-        let mut state = state();
-        let lane = Lane::wrapped(7).unwrap();
-        assert_eq!(push(&mut state, lane, 1, Class::Event), Pushed::Dropped, "not open yet");
-        assert_eq!(state.open_wrapped(lane, 1), WrappedLane::New);
-        assert_eq!(state.open_wrapped(Lane::wrapped(8).unwrap(), 1), WrappedLane::TooMany);
-        let frame = Frame::encode(9, &[1; 97]);
-        assert_eq!(state.push(Outgoing { lane, frame: frame.clone(), class: Class::Event }), Pushed::Queued);
-        let batch = state.take(usize::MAX).unwrap();
-        assert_eq!(batch.lane, Lane::CONTROL);
-        assert_eq!(batch.chunks[1].as_ptr(), frame[2..].as_ptr());
-    }
-
-    #[test]
-    fn lanes_take_turns() {
-        let mut state = state();
-        for lane in [Lane(0), Lane(0), Lane(0), Lane(1)] {
-            assert_eq!(push(&mut state, lane, 1, Class::Event), Pushed::Queued);
-        }
-        let first = state.take(100).unwrap();
-        state.written(first.lane, first.bytes);
-        assert_eq!((first.lane, state.take(100).unwrap().lane), (Lane(0), Lane(1)));
-    }
-
-    #[test]
-    fn a_finished_lane_ends_after_its_last_frame() {
-        let mut state = state();
-        assert_eq!(push(&mut state, Lane(1), 1, Class::Event), Pushed::Queued);
-        state.finish(Lane(1));
-        assert_eq!(push(&mut state, Lane(1), 2, Class::Event), Pushed::Dropped);
-        let batch = state.take(usize::MAX).unwrap();
-        assert!(batch.finish && batch.bytes == 100);
-    }
-
-    proptest! {
-        #[test]
-        fn the_account_is_what_is_held_and_never_beyond_the_bound(
-            steps in proptest::collection::vec((0_u8..7, 0_u32..3, 0_usize..200), 0..80)
-        ) {
-            let mut state = state();
-            let wrapped = Lane::wrapped(3).unwrap();
-            state.open_wrapped(wrapped, 4);
-            let mut flying: Vec<Batch> = Vec::new();
-            for (what, lane, size) in steps {
-                let lane = [Lane(0), Lane(1), wrapped][lane as usize];
-                let frame = Frame::encode(9, &vec![0; size]);
-                match what {
-                    0 => { let _ = state.push(Outgoing { lane, frame, class: Class::Event }); }
-                    1 => { let _ = state.push(Outgoing { lane, frame, class: Class::Reply }); }
-                    2 => { let _ = state.push(Outgoing { lane, frame, class: Class::Signal }); }
-                    3 => flying.extend(state.take(size)),
-                    4 => if let Some(batch) = flying.pop() { state.written(batch.lane, batch.bytes); },
-                    5 => state.drop_lane(lane, 0),
-                    _ => state.open(lane.carrier()),
-                }
-                let held: usize = state.lanes.values()
-                    .flat_map(|queue| queue.frames.iter().chain(queue.signals.values()))
-                    .map(Piece::len).sum::<usize>() + flying.iter().map(|batch| batch.bytes).sum::<usize>();
-                prop_assert_eq!(state.bytes, held);
-                prop_assert!(state.bytes <= BOUND + BOUND / 4);
-                prop_assert_eq!(state.stalled_since.is_some(), held > 0);
-            }
-        }
-    }
-}
+mod tests;
