@@ -119,7 +119,7 @@ impl Writer {
             limit("a log entry with its events, in bytes,", item.stored_bytes(), SLICE_BYTES)?;
         }
         self.usable()?;
-        self.space.require()?;
+        self.space.require(group.iter().map(LogItem::stored_bytes).sum())?;
         let (mut bytes, mut barrier) = (0, Duration::ZERO);
         let mut rest = group;
         while !rest.is_empty() {
@@ -158,7 +158,8 @@ impl Writer {
             });
         }
         self.usable()?;
-        self.space.require()?;
+        let size = |(key, value): &StateChange| key.len() + value.as_ref().map_or(0, Vec::len);
+        self.space.require(changes.iter().map(size).sum())?;
         let delta = Delta::new(&self.database.tree, &self.head, index, changes);
         let delta = self.sealed(delta)?;
         let written = delta.write(&self.database);
@@ -219,7 +220,7 @@ impl Writer {
     pub fn meta_set(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError> {
         meta::check(name, value)?;
         self.usable()?;
-        self.space.require()?;
+        self.space.require(value.len())?;
         let set = meta::set(&self.database, name, value);
         self.sealed(set)
     }
