@@ -1,15 +1,17 @@
-//! Laws of lanes: how they end, and what is told on them besides events.
+//! Laws of lanes: how they end, and what is told on them besides events; and of who gets a conversation.
 
 use super::{Append, ConnectionId, Core, CoreConfig, Effect, EventRow, Identity, Input, Lane, State};
 use duet_protocol::{
     ClientMessageId, Code, Command, ConversationId, Delivery, DeviceId, DisplayName, FrameDecoder, Hello,
     TenantName, UserId,
     command::{
-        Assign, Close, CreateConversation, Durability, HistoryRequest, Open, Page, Publish, Receipt, Start,
+        Assign, Close, CreateConversation, Durability, HistoryRequest, Open, Page, Publish, Receipt,
+        RemoveMember, SetStatus, Start,
     },
-    delivery::ConversationKind,
+    delivery::{ConversationKind, Status},
     event::Content,
     hello::Role,
+    signal::TypingSignal,
 };
 
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -121,6 +123,52 @@ fn what_changes_while_a_backlog_is_read_is_told_once_the_client_is_level() {
     let level = told.iter().position(|frame| matches!(frame, Delivery::CaughtUp(_))).expect("CaughtUp");
     let marks = told[level..].iter().filter(|frame| matches!(frame, Delivery::ReceiptUpdated(_))).count();
     assert_eq!(marks, 2, "the watermarks of both members: {told:?}");
+}
+
+#[test]
+fn of_two_agents_who_take_a_conversation_exactly_one_gets_it() {
+    let mut node = Node::with_a_conversation();
+    let other = ConnectionId(3);
+    node.hello(other, "berta", Role::Agent);
+    let assign = || Command::Assign(Assign { request: 1, conversation: CONVERSATION, agent: None });
+    for agent in [AGENT, other] {
+        node.core
+            .handle(NOW_MS, Input::Command { connection: agent, lane: Lane::CONTROL, command: assign() });
+    }
+    let told = told(&node.settle());
+    assert_eq!(told.iter().filter(|frame| matches!(frame, Delivery::Done(_))).count(), 1, "{told:?}");
+    let refused = |frame: &&Delivery| matches!(frame, Delivery::Refused(no) if no.code == Code::CONFLICT);
+    assert_eq!(told.iter().filter(refused).count(), 1, "{told:?}");
+}
+
+#[test]
+fn a_closed_conversation_stays_closed_when_its_agent_leaves() {
+    let mut node = Node::with_a_conversation();
+    let conversation = CONVERSATION;
+    node.say(AGENT, Lane::CONTROL, Command::Assign(Assign { request: 1, conversation, agent: None }));
+    let closed = SetStatus { request: 2, conversation, status: Status::Closed };
+    node.say(AGENT, Lane::CONTROL, Command::SetStatus(closed));
+    let user = UserId::parse("adam").expect("a name");
+    node.say(AGENT, Lane::CONTROL, Command::RemoveMember(RemoveMember { request: 3, conversation, user }));
+    let head = &node.core.state().conversations.values().next().expect("the conversation").head;
+    assert_eq!((head.status, head.assignee.as_ref()), (Status::Closed, None));
+}
+
+#[test]
+fn typing_is_told_to_the_others_and_never_to_who_types() {
+    let mut node = Node::with_a_conversation();
+    let second = ConnectionId(3);
+    node.hello(second, "vera", Role::Visitor);
+    for connection in [VISITOR, AGENT, second] {
+        node.say(connection, Lane(1), open(Start::Latest(0)));
+    }
+    let typing = TypingSignal { conversation: CONVERSATION, version: 1, active: true };
+    let effects = node.say(VISITOR, Lane::CONTROL, Command::Typing(typing));
+    let told = effects.iter().find_map(|effect| match effect {
+        Effect::Signal { connections, .. } => Some(connections.clone()),
+        _ => None,
+    });
+    assert_eq!(told, Some(vec![AGENT]), "not on another device of the same user either");
 }
 
 /// A core whose disk is as fast as thought, and what it stored.

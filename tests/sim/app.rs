@@ -55,7 +55,7 @@ impl App {
     pub(crate) fn take(&mut self, epoch: u64, event: Event) -> Result<(), String> {
         match event {
             Event::MessageCreated { message, .. } => self.message(message),
-            Event::MessageStatus(change) => self.status(change),
+            Event::MessageStatus(change) => self.status(&change),
             Event::ConversationUpdated { conversation, entry } => self.entry(conversation, &entry),
             Event::ConversationOpened(info) => {
                 for member in &info.members {
@@ -138,10 +138,10 @@ impl App {
             return Err(format!("message {id} was echoed and then told as a new one"));
         }
         self.place(conversation, seq, Item::Message(id, content.body), true)?;
-        if let (Some(view), Some(author)) = (self.views.get_mut(&conversation), message.author) {
-            if seq > view.known_at {
-                view.marks.insert(author, (seq, seq));
-            }
+        if let (Some(view), Some(author)) = (self.views.get_mut(&conversation), message.author)
+            && seq > view.known_at
+        {
+            view.marks.insert(author, (seq, seq));
         }
         Ok(())
     }
@@ -160,8 +160,8 @@ impl App {
         Ok(())
     }
 
-    fn status(&mut self, change: StatusChange) -> Result<(), String> {
-        let StatusChange { conversation, id, status, seq, .. } = change;
+    fn status(&mut self, change: &StatusChange) -> Result<(), String> {
+        let StatusChange { conversation, id, status, seq, .. } = *change;
         match (status, seq) {
             (MessageStatus::Failed, _) => {
                 if let Some(message) = self.pending.remove(&id) {

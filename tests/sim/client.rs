@@ -203,10 +203,10 @@ impl World {
             Output::Connect { connection, .. } => self.dial(device, connection),
             Output::OpenLane { connection, lane, carrier } => {
                 let id = link(self, connection);
-                if let Some(link) = id.and_then(|id| self.links.get_mut(&id)) {
-                    if carrier == Carrier::Wrapped {
-                        link.wrapped.insert(lane.0);
-                    }
+                if let Some(link) = id.and_then(|id| self.links.get_mut(&id))
+                    && carrier == Carrier::Wrapped
+                {
+                    link.wrapped.insert(lane.0);
                 }
             }
             Output::Send { connection, lane, command } => {
