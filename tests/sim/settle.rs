@@ -48,6 +48,12 @@ impl World {
             self.run_until(self.now_ms + 500);
         }
         self.run_until(self.now_ms + REST_MS);
+        // A session that ended or a checkpoint may just be on its way to the disk.
+        for _ in 0..20 {
+            if self.violation.is_none() && !self.is_quiet() {
+                self.run_until(self.now_ms + 500);
+            }
+        }
         if self.violation.is_none() && !self.is_quiet() {
             let why = self.unrest();
             return self.violated(format!("no progress: it came to rest and went on: {why}"));
