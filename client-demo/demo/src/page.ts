@@ -201,8 +201,12 @@ export class DuetDemo extends LitElement {
   readonly #open = async (): Promise<void> => {
     this.trouble = false;
     try {
-      if (this.#only !== 'agent') this.visitor ??= await this.#access.visitor.open();
-      if (this.#only !== 'visitor') this.agent ??= await this.#access.agent.open();
+      const sides = this.#only === undefined ? SIDES : [this.#only];
+      await Promise.all(
+        sides.map(async side => {
+          this[side] ??= await this.#access[side].open();
+        }),
+      );
     } catch {
       this.trouble = true;
       return;
