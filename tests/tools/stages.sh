@@ -35,7 +35,7 @@ rust_test_stages() {
   else
     step "Rust tests, compiled" 1500 cargo test --workspace --all-features --locked --no-run
   fi
-  run_tests "Tidy rules" 60 'binary(tidy)' --test tidy
+  run_tests "Tidy rules" 600 'binary(tidy)' --test tidy
   # shellcheck disable=SC2046
   run_tests "Unit and integration tests" 600 'not binary(/^(tidy|sim|e2e)$/)' --lib --bins $(other_binaries)
   step "Documentation tests" 300 cargo test --quiet --workspace --all-features --locked --doc
