@@ -4,7 +4,7 @@ use super::{
     Core,
     connection::{Connection, LaneUse},
     decide::{Decider, Decision},
-    effect::{Effect, Target},
+    effect::Effect,
     input::{ConnectionId, Lane},
     mutant::Mutant,
     record::{ConversationKey, Record},
@@ -311,7 +311,7 @@ impl Core {
     ) -> Vec<ConnectionId> {
         let Some(room) = self.hub.room(key) else { return Vec::new() };
         let others = room.listeners.values().filter(|listener| listener.user != *user);
-        let mut connections: Vec<_> = others.map(|listener| listener.target).map(connection_of).collect();
+        let mut connections: Vec<_> = others.map(|listener| listener.target.connection).collect();
         connections.dedup();
         connections
     }
@@ -319,10 +319,6 @@ impl Core {
 
 /// Groups above this size show no watermarks and no presence of their members.
 pub(super) const MEMBERS_SHOWN_MAX: usize = 200;
-
-fn connection_of(target: Target) -> ConnectionId {
-    target.connection
-}
 
 fn wrong_lane() -> Reject {
     Reject::new(Code::BAD_REQUEST, "This frame does not belong on this lane.")

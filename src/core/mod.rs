@@ -178,7 +178,7 @@ impl Core {
                 self.lane_closed(connection, lane);
                 self.effects.push_back(Effect::CloseLane { connection, lane });
             }
-            Input::Disconnected { connection } => self.disconnected(now_ms, connection, true),
+            Input::Disconnected { connection } => self.drop_connection(now_ms, connection, true),
             Input::Overflowed { target, seq } => self.overflowed(target, seq),
             Input::Writable { connection } => self.writable(connection),
             Input::Persisted { upto } => self.advance_commit(upto),

@@ -238,16 +238,12 @@ impl Core {
         Ok(())
     }
 
-    /// The transport says that a connection is gone.
-    pub(super) fn disconnected(&mut self, now_ms: u64, id: ConnectionId, grace: bool) {
-        self.drop_connection(now_ms, id, grace);
-    }
-
     fn disconnect(&mut self, connection: ConnectionId, code: Code, reason: &str) {
         self.effects.push_back(Effect::Disconnect { connection, code, reason: reason.into() });
     }
 
-    fn drop_connection(&mut self, now_ms: u64, id: ConnectionId, grace: bool) {
+    /// A connection is gone; with `grace` its user may come back.
+    pub(super) fn drop_connection(&mut self, now_ms: u64, id: ConnectionId, grace: bool) {
         let Some(connection) = self.connections.remove(&id) else { return };
         for (lane, usage) in &connection.lanes {
             if let LaneUse::Conversation(key) = usage {
