@@ -3,6 +3,7 @@
 use super::{
     input::{ConnectionId, Lane, ReadId},
     record::ConversationKey,
+    replication::PairEffect,
 };
 use bytes::Bytes;
 use duet_protocol::Code;
@@ -107,6 +108,8 @@ pub enum Effect {
         /// Whether to keep the latest events of the range, when it does not fit, rather than the first.
         latest: bool,
     },
+    /// Something for the pair.
+    Pair(PairEffect),
     /// Finish the server's side of a lane.
     CloseLane {
         /// The connection.

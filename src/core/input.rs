@@ -1,5 +1,6 @@
 //! What the core is told: facts, one at a time. Nothing else changes it.
 
+use super::replication::PairFact;
 use bytes::Bytes;
 use duet_protocol::{Command, DisplayName, Hello, TenantName, UserId, hello::Role};
 
@@ -105,6 +106,8 @@ pub enum Input {
     },
     /// The store can take no more writes (`true`), or can again.
     ReadOnly(bool),
+    /// Something about the pair; only for a node that is one of a pair.
+    Pair(PairFact),
     /// Time has passed; sent when [`Core::next_deadline`](super::Core::next_deadline) is reached.
     Tick,
 }

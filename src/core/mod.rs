@@ -31,6 +31,7 @@ mod presence;
 mod record;
 mod reject;
 mod release;
+mod replication;
 mod rows;
 mod sessions;
 mod signals;
@@ -42,6 +43,11 @@ pub use effect::{Append, Effect, EventRow, Row, Target};
 pub use input::{ConnectionId, Identity, Input, Lane, ReadFailed, ReadId};
 pub use mutant::Mutant;
 pub use record::{ConversationKey, Entry, NewMember, Record, TenantId, UserKey};
+pub use replication::{
+    Acked, Answer, AppendEntries, AskId, Beat, Cfg, ClusterId, Echo, InSync, LogGone, Nonce, OrderRefused,
+    PairConfig, PairEffect, PairFact, PairMutant, PairOrder, PeerMessage, Policy, Position, Question, Role,
+    Side, StoreId,
+};
 pub use rows::BadRow;
 pub use state::{DedupBounds, Session, State, Tip, User};
 
@@ -184,7 +190,7 @@ impl Core {
             Input::Persisted { upto } => self.advance_commit(upto),
             Input::EventsRead { read, result } => self.events_read(read, result),
             Input::ReadOnly(read_only) => self.read_only = read_only,
-            Input::Tick => {}
+            Input::Pair(_) | Input::Tick => {}
         }
     }
 

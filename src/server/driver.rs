@@ -219,6 +219,7 @@ impl Driver {
             }
             Effect::Cast { frame, targets } => self.outlets.cast(&frame, &targets),
             Effect::Signal { frame, connections } => self.outlets.signal(&frame, &connections),
+            Effect::Pair(order) => tracing::error!(?order, "a node without a peer has orders for its pair"),
             Effect::CloseLane { connection, lane } => self.outlets.close_lane(connection, lane),
             Effect::Disconnect { connection, code, reason } => {
                 self.outlets.disconnect(connection, code, &reason);

@@ -98,6 +98,7 @@ impl World {
                     self.later(in_ms, Happening::ReadDone(self.node.process, order));
                 }
                 Effect::CloseLane { connection, lane } => self.queue_down(connection.0, lane.0, Down::Finish),
+                Effect::Pair(order) => return self.violated(format!("a node without a peer: {order:?}")),
                 Effect::Disconnect { connection, code, reason } => self.hang_up(connection.0, code, reason),
             }
         }

@@ -1,0 +1,16 @@
+//! The pair: one log on two nodes, one primary, no acknowledgement that either death can take back.
+//!
+//! Pure, like all of the core. Basis: PacificA (Lin et al., 2008) with two replicas; the configuration lies in an external
+//! register, the arbiter. `docs/replication.md` tells the rules and why they hold.
+
+mod cfg;
+mod config;
+mod fact;
+mod message;
+mod mutant;
+
+pub use cfg::{Answer, AskId, Cfg, ClusterId, InSync, Nonce, Question, Side, StoreId};
+pub use config::{PairConfig, Policy};
+pub use fact::{LogGone, OrderRefused, PairEffect, PairFact, PairOrder, Role};
+pub use message::{Acked, AppendEntries, Beat, Echo, PeerMessage, Position};
+pub use mutant::PairMutant;
