@@ -70,7 +70,7 @@ pub const KEYS: &[Key] = &[
     ),
     key("limits.session_ttl_ms", "86400000", "A session without a connection ends after this time."),
     key("limits.dedup_window_ms", "86400000", "How long a message id is remembered."),
-    key("limits.dedup_entries_max", "500000", "Message ids remembered at most."),
+    key("limits.dedup_entries_max", "1000000", "Message ids remembered at most."),
     key("limits.typing_ttl_ms", "10000", "A typing signal holds for this long unless repeated."),
     key("limits.user_sessions_max", "32", "Sessions of one user at most."),
     key("limits.members_max", "10000", "Members of one conversation at most."),

@@ -65,7 +65,7 @@ impl Default for CoreConfig {
                 dedup_window_ms: 24 * 3_600_000,
                 typing_ttl_ms: 10_000,
             },
-            dedup_entries_max: 500_000,
+            dedup_entries_max: 1_000_000,
             session_ttl_ms: 24 * 3_600_000,
             user_sessions_max: 32,
             members_max: 10_000,

@@ -110,7 +110,7 @@ impl<'a> Decider<'a> {
                 if before.key != key || !same {
                     return Err(Reject::new(Code::DUPLICATE_DIFFERS, Code::DUPLICATE_DIFFERS.sentence()));
                 }
-                return Ok((Decision::Already { index: before.index }, Some(before.clone())));
+                return Ok((Decision::Already { index: before.index }, Some(before)));
             }
             Known::Forgotten if !self.config.has_mutant(Mutant::ForgetWithoutFloor) => {
                 return Err(Reject::new(Code::DUPLICATE_UNKNOWN, Code::DUPLICATE_UNKNOWN.sentence()));

@@ -4,7 +4,7 @@
 
 use super::{
     conversation::{Conversation, Head, Member},
-    dedup::Accepted,
+    dedup::{BadPack, Dedup},
     effect::Row,
     record::{ConversationKey, TenantId, UserKey},
     state::{Session, State, Tip, User},
@@ -30,8 +30,10 @@ pub enum RowKey {
     Conversation(ConversationKey),
     /// A [`Member`].
     Member(ConversationKey, UserId),
-    /// An [`Accepted`].
+    /// A pack of the table of message ids.
     Dedup(u64),
+    /// The floor of a tenant in that table, Unix milliseconds.
+    DedupFloor(TenantId),
 }
 
 /// A row that cannot be read: the checkpoint is damaged.
@@ -46,14 +48,17 @@ pub enum BadRow {
     /// A member of a conversation that has no row.
     #[error("a member row belongs to no conversation")]
     Orphan,
+    /// The table of message ids is not whole.
+    #[error("the table of message ids lacks a row, or has one too many")]
+    Dedup,
 }
 
 /// What belongs to the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Encode, Decode)]
 struct Meta {
     tip: Tip,
+    dedup_first: u64,
     dedup_next: u64,
-    dedup_floor_ms: u64,
 }
 
 impl RowKey {
@@ -72,7 +77,8 @@ impl RowKey {
                 let (tenant, user) = (key.tenant.0.to_be_bytes(), user.as_str().as_bytes());
                 join(MEMBER, &[&tenant, &key.conversation.0, user])
             }
-            Self::Dedup(place) => join(DEDUP, &[&place.to_be_bytes()]),
+            Self::Dedup(pack) => join(DEDUP, &[&pack.to_be_bytes()]),
+            Self::DedupFloor(tenant) => join(DEDUP_FLOOR, &[&tenant.0.to_be_bytes()]),
         }
     }
 }
@@ -92,13 +98,14 @@ impl State {
     pub fn from_rows(rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Self, BadRow> {
         let mut state = Self::default();
         let (mut heads, mut members) = (BTreeMap::new(), Vec::new());
+        let (mut marks, mut floors, mut packs) = ((0, 0), BTreeMap::new(), BTreeMap::new());
         for (key, value) in rows {
             let kind = key.first().copied().unwrap_or(0);
             match (kind, key.get(1..).unwrap_or_default()) {
                 (META, []) => {
                     let meta: Meta = read(kind, &value)?;
                     state.tip = meta.tip;
-                    state.dedup.restore_marks(meta.dedup_next, meta.dedup_floor_ms);
+                    marks = (meta.dedup_first, meta.dedup_next);
                 }
                 (TENANT, rest) => {
                     let name: TenantName = read(kind, &value)?;
@@ -121,12 +128,19 @@ impl State {
                     members.push((key, user_id(kind, user)?, read::<Member>(kind, &value)?));
                 }
                 (DEDUP, rest) => {
-                    let place = u64::from_be_bytes(array(kind, rest)?);
-                    state.dedup.restore(place, read::<Accepted>(kind, &value)?);
+                    packs.insert(u64::from_be_bytes(array(kind, rest)?), value);
+                }
+                (DEDUP_FLOOR, rest) => {
+                    let tenant = TenantId(u32::from_be_bytes(array(kind, rest)?));
+                    floors.insert(tenant, read::<u64>(kind, &value)?);
                 }
                 _ => return Err(BadRow::Key(kind)),
             }
         }
+        state.dedup = Dedup::restore(marks, floors, packs).map_err(|bad| match bad {
+            BadPack::Damaged(error) => BadRow::Value(DEDUP, error),
+            BadPack::Count => BadRow::Dedup,
+        })?;
         state.assemble(heads, members)
     }
 
@@ -150,8 +164,8 @@ impl State {
     fn row_value(&self, key: &RowKey) -> Option<Vec<u8>> {
         match key {
             RowKey::Meta => {
-                let (dedup_next, dedup_floor_ms) = self.dedup.marks();
-                Some(codec::encode(&Meta { tip: self.tip, dedup_next, dedup_floor_ms }))
+                let (dedup_first, dedup_next) = self.dedup.marks();
+                Some(codec::encode(&Meta { tip: self.tip, dedup_first, dedup_next }))
             }
             RowKey::Tenant(id) => self.tenants.get(id).map(codec::encode),
             RowKey::User(key) => self.users.get(key).map(codec::encode),
@@ -160,7 +174,10 @@ impl State {
             RowKey::Member(key, user) => {
                 self.conversations.get(key).and_then(|c| c.members.get(user)).map(codec::encode)
             }
-            RowKey::Dedup(place) => self.dedup.at(*place).map(codec::encode),
+            RowKey::Dedup(pack) => self.dedup.pack(*pack),
+            RowKey::DedupFloor(tenant) => {
+                self.dedup.floor_ms(*tenant).map(|floor_ms| codec::encode(&floor_ms))
+            }
         }
     }
 }
@@ -172,6 +189,7 @@ const SESSION: u8 = 0x04;
 const CONVERSATION: u8 = 0x05;
 const MEMBER: u8 = 0x06;
 pub(super) const DEDUP: u8 = 0x07;
+const DEDUP_FLOOR: u8 = 0x08;
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];

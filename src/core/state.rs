@@ -106,9 +106,9 @@ impl State {
             chain: Entry::chain_after(entry.chain_before, bytes),
         };
         self.apply_record(&entry.record);
-        for place in self.dedup.forget(entry.at_ms, bounds.window_ms, bounds.entries_max) {
-            self.dirty.insert(RowKey::Dedup(place));
-        }
+        let forgotten = self.dedup.forget(entry.at_ms, bounds.window_ms, bounds.entries_max);
+        self.dirty.extend(forgotten.packs.into_iter().map(RowKey::Dedup));
+        self.dirty.extend(forgotten.tenants.into_iter().map(RowKey::DedupFloor));
     }
 
     fn apply_record(&mut self, record: &Record) {
@@ -181,8 +181,8 @@ impl State {
                 let fingerprint = fingerprint(content, *reply_to);
                 let (key, author, id, seq) = (*key, author.clone(), *id, *seq);
                 let accepted = Accepted { key, author, id, seq, index, at_ms, fingerprint };
-                let place = self.dedup.remember(accepted);
-                self.dirty.insert(RowKey::Dedup(place));
+                let pack = self.dedup.remember(accepted);
+                self.dirty.insert(RowKey::Dedup(pack));
             }
         }
     }

@@ -134,7 +134,7 @@ mod tests {
     use crate::{
         core::{self, ConversationKey, TenantId},
         server::queues,
-        store::{Opened, Store, StoreOptions},
+        store::{Opened, STATE_VALUE_BYTES_MAX, Store, StoreOptions},
     };
     use bytes::Bytes;
     use duet_protocol::ConversationId;
@@ -143,6 +143,57 @@ mod tests {
         let conversation = ConversationKey { tenant: TenantId(1), conversation: ConversationId([7; 16]) };
         let event = core::EventRow { conversation, seq: index, bytes: Bytes::from_static(b"event") };
         Job::Append(Append { index, epoch: 1, bytes: Bytes::from_static(b"entry"), events: vec![event] })
+    }
+
+    fn rows(value: u8, bytes: usize) -> Vec<Row> {
+        vec![(b"k".to_vec(), Some(vec![value; bytes]))]
+    }
+
+    #[test]
+    fn a_checkpoint_that_finds_no_space_is_written_with_all_its_rows_once_there_is_some() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { free_floor_bytes: 0, ..StoreOptions::default() };
+        let Opened { mut writer, .. } = Store::open(dir.path(), options).unwrap();
+        let (facts, mut facts_in) = queues::facts();
+        let Job::Append(first) = append(1) else { unreachable!() };
+        commit(&mut writer, &[item(first)], &facts).unwrap();
+        let mut refusals = 2;
+        with_space(&facts, || {
+            if refusals > 0 {
+                refusals -= 1;
+                return Err(StoreError::ReadOnly { free: 1, floor: 2 });
+            }
+            writer.checkpoint(1, &rows(1, 9))
+        })
+        .unwrap();
+        drop((facts, writer));
+        let mut told = Vec::new();
+        while let Some(Fact::ReadOnly(read_only)) = facts_in.blocking_recv() {
+            told.push(read_only);
+        }
+        assert_eq!(told, [true, true, false], "the core refuses writes meanwhile");
+        let Opened { recovered, .. } = Store::open(dir.path(), options).unwrap();
+        assert_eq!((recovered.checkpoint, recovered.state().count()), (1, 1));
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_written_ends_the_thread_and_leaves_the_one_before_and_the_log_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { free_floor_bytes: 0, ..StoreOptions::default() };
+        let Opened { writer, .. } = Store::open(dir.path(), options).unwrap();
+        let (facts, _facts_in) = queues::facts();
+        let (jobs, jobs_out) = queues::jobs();
+        (1..=40).for_each(|index| jobs.send(append(index)).unwrap());
+        jobs.send(Job::Checkpoint { index: 40, rows: rows(1, 9) }).unwrap();
+        (41..=80).for_each(|index| jobs.send(append(index)).unwrap());
+        jobs.send(Job::Checkpoint { index: 80, rows: rows(2, STATE_VALUE_BYTES_MAX + 1) }).unwrap();
+        jobs.send(append(81)).unwrap();
+        let ended = run(writer, &jobs_out, &facts, 10);
+        assert!(matches!(ended, Err(StoreError::TooLarge { .. })), "{ended:?}");
+        let Opened { recovered, .. } = Store::open(dir.path(), options).unwrap();
+        let stored: Vec<_> = recovered.state().map(Result::unwrap).collect();
+        assert_eq!(stored, [(b"k".to_vec(), Bytes::from(vec![1; 9]))]);
+        assert_eq!((recovered.checkpoint, recovered.log().count()), (40, 40), "what it would have held");
     }
 
     #[test]
