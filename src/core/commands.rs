@@ -5,6 +5,7 @@ use super::{
     connection::{Connection, LaneUse},
     decide::{Decider, Decision},
     effect::Effect,
+    full_disk::not_now,
     input::{ConnectionId, Lane},
     mutant::Mutant,
     record::{ConversationKey, Record},
@@ -187,7 +188,7 @@ impl Core {
             return Ok(());
         };
         let frame = Delivery::Published(published).encode();
-        self.hold(index, Held::Answer { key, connection: id, lane, since, frame });
+        self.hold(index, Held::Answer { key, connection: id, lane, since, id: publish.id, frame });
         if !duplicate {
             self.touch_inboxes(index, key);
         }
@@ -256,7 +257,7 @@ impl Core {
             Decision::Append(records) => records,
         };
         if self.read_only {
-            return Err(Reject::later(Code::READ_ONLY, Code::READ_ONLY.sentence(), 5_000));
+            return Err(not_now());
         }
         let mut index = self.state.tip.index;
         for record in records {

@@ -46,16 +46,3 @@ pub enum Whereabouts {
     /// Nowhere since then, Unix milliseconds.
     Gone(u64),
 }
-
-/// A deadline of the core.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Timer {
-    /// A user who dropped counts as offline.
-    Grace(UserKey),
-    /// A session without a connection ends.
-    Session(SessionId),
-    /// A connection whose token ended long ago closes.
-    Token(ConnectionId),
-    /// What changed is checkpointed.
-    Checkpoint,
-}

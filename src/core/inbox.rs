@@ -24,13 +24,13 @@ impl Core {
         connection.inbox = watch.on;
         let (key, staff) = (connection.actor.key.clone(), connection.actor.role.is_staff());
         self.watch_staff_inbox(key.tenant, id, watch.on && staff);
-        let index = self.state.tip.index;
-        if watch.on {
-            for entry in self.inbox_of(&key, staff) {
-                self.hold_answer(index, id, Lane::CONTROL, &Delivery::InboxEntry(entry));
-            }
+        let entries = if watch.on { self.inbox_of(&key, staff) } else { Vec::new() };
+        let mut last = 0;
+        for (index, entry) in entries {
+            last = last.max(index);
+            self.hold_answer(index, id, Lane::CONTROL, &Delivery::InboxEntry(entry));
         }
-        self.hold_answer(index, id, Lane::CONTROL, &Delivery::Done(Done { request: watch.request }));
+        self.hold_answer(last, id, Lane::CONTROL, &Delivery::Done(Done { request: watch.request }));
         Ok(())
     }
 
@@ -96,17 +96,20 @@ impl Core {
         }
     }
 
-    /// The latest conversations of a user, oldest first.
-    fn inbox_of(&self, key: &UserKey, staff: bool) -> Vec<InboxEntry> {
+    /// The latest conversations of a user, oldest first, each with the log index that it shows.
+    fn inbox_of(&self, key: &UserKey, staff: bool) -> Vec<(u64, InboxEntry)> {
         let mine = self.state.memberships.get(key).into_iter().flatten();
         let support = self.state.support.get(&key.tenant).filter(|_| staff).into_iter().flatten();
         let all: BTreeSet<_> = mine.chain(support).copied().collect();
         let mut entries: Vec<_> = all
             .into_iter()
             .map(|conversation| ConversationKey { tenant: key.tenant, conversation })
-            .filter_map(|place| self.state.conversations.get(&place).map(|c| entry(place, c, &key.user)))
+            .filter_map(|place| {
+                let conversation = self.state.conversations.get(&place)?;
+                Some((conversation.head.index, entry(place, conversation, &key.user)))
+            })
             .collect();
-        entries.sort_by_key(|entry| entry.active_at_ms);
+        entries.sort_by_key(|(_, entry)| entry.active_at_ms);
         entries.split_off(entries.len().saturating_sub(INBOX_MAX))
     }
 }

@@ -1,23 +1,20 @@
 //! Laws of lanes: how they end, and what is told on them besides events; and of who gets a conversation.
 
-use super::{Append, ConnectionId, Core, CoreConfig, Effect, EventRow, Identity, Input, Lane, State};
+use super::{
+    ConnectionId, Effect, Input, Lane,
+    rig::{AGENT, CONVERSATION, NOW_MS, Node, VISITOR, told},
+};
 use duet_protocol::{
-    ClientMessageId, Code, Command, ConversationId, Delivery, DeviceId, DisplayName, FrameDecoder, Hello,
-    TenantName, UserId,
+    ClientMessageId, Code, Command, ConversationId, Delivery, UserId,
     command::{
-        Assign, Close, CreateConversation, Durability, HistoryRequest, Open, Page, Publish, Receipt,
-        RemoveMember, SetStatus, Start,
+        Assign, Close, Durability, HistoryRequest, Open, Page, Publish, Receipt, RemoveMember, SetStatus,
+        Start,
     },
-    delivery::{ConversationKind, Status},
+    delivery::Status,
     event::Content,
     hello::Role,
     signal::TypingSignal,
 };
-
-const NOW_MS: u64 = 1_800_000_000_000;
-const CONVERSATION: ConversationId = ConversationId([7; 16]);
-const VISITOR: ConnectionId = ConnectionId(1);
-const AGENT: ConnectionId = ConnectionId(2);
 
 #[test]
 fn a_lane_that_the_client_finishes_is_finished_by_the_server_too() {
@@ -171,88 +168,8 @@ fn typing_is_told_to_the_others_and_never_to_who_types() {
     assert_eq!(told, Some(vec![AGENT]), "not on another device of the same user either");
 }
 
-/// A core whose disk is as fast as thought, and what it stored.
-struct Node {
-    core: Core,
-    rows: Vec<EventRow>,
-}
-
-impl Node {
-    /// A visitor with a support conversation, and an agent.
-    fn with_a_conversation() -> Self {
-        let core = Core::restore(CoreConfig::default(), State::default(), []).expect("an empty log");
-        let mut node = Self { core, rows: Vec::new() };
-        node.core.start(NOW_MS, &[TenantName::parse("acme").expect("a name")]);
-        node.settle();
-        node.hello(VISITOR, "vera", Role::Visitor);
-        node.hello(AGENT, "adam", Role::Agent);
-        let (kind, subject, members) = (ConversationKind::Support, None, Vec::new());
-        let create = CreateConversation { request: 1, conversation: CONVERSATION, kind, subject, members };
-        node.say(VISITOR, Lane::CONTROL, Command::CreateConversation(create));
-        node
-    }
-
-    fn hello(&mut self, connection: ConnectionId, user: &str, role: Role) {
-        let (tenant, user) =
-            (TenantName::parse("acme").expect("a name"), UserId::parse(user).expect("a name"));
-        let name = DisplayName::parse(user.as_str()).expect("a name");
-        let identity = Some(Identity { tenant, user, name, role, expires_ms: 0 });
-        let hello = Hello {
-            versions: vec![1],
-            token: None,
-            resume: None,
-            device: DeviceId::parse("device").expect("a name"),
-            sdk: DisplayName::parse("test").expect("a name"),
-            epoch_seen: 0,
-            capabilities: 0,
-        };
-        let entropy = [connection.0 as u8; 48];
-        self.tell(Input::Hello { connection, identity, hello, entropy });
-    }
-
-    fn say(&mut self, connection: ConnectionId, lane: Lane, command: Command) -> Vec<Effect> {
-        self.tell(Input::Command { connection, lane, command })
-    }
-
-    fn tell(&mut self, input: Input) -> Vec<Effect> {
-        self.core.handle(NOW_MS, input);
-        self.settle()
-    }
-
-    /// What the core wants, once everything that it appended is on the disk.
-    fn settle(&mut self) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        while let Some(effect) = self.core.poll_effect() {
-            if let Effect::Append(Append { index, events, .. }) = effect {
-                self.rows.extend(events);
-                self.core.handle(NOW_MS, Input::Persisted { upto: index });
-            } else {
-                effects.push(effect);
-            }
-        }
-        effects
-    }
-}
-
 fn open(start: Start) -> Command {
     Command::Open(Open { conversation: CONVERSATION, start })
-}
-
-/// The frames that clients are sent, in order.
-fn told(effects: &[Effect]) -> Vec<Delivery> {
-    let frames = effects.iter().filter_map(|effect| match effect {
-        Effect::Send { frame, .. } | Effect::Deliver { frame, .. } | Effect::Cast { frame, .. } => {
-            Some(frame)
-        }
-        _ => None,
-    });
-    let decode = |frame: &bytes::Bytes| {
-        let mut decoder = FrameDecoder::default();
-        decoder.push(frame);
-        let frame = decoder.next().expect("a frame").expect("a whole frame");
-        Delivery::decode(&frame).expect("a delivery").expect("a known kind")
-    };
-    frames.map(decode).collect()
 }
 
 fn concerns(effect: &Effect, connection: ConnectionId) -> bool {

@@ -21,6 +21,9 @@ mod conversation;
 mod decide;
 mod dedup;
 mod effect;
+mod full_disk;
+#[cfg(test)]
+mod full_disk_laws;
 mod hub;
 mod inbox;
 mod input;
@@ -32,10 +35,13 @@ mod record;
 mod reject;
 mod release;
 mod replication;
+#[cfg(test)]
+mod rig;
 mod rows;
 mod sessions;
 mod signals;
 mod state;
+mod timers;
 
 pub use config::CoreConfig;
 pub use conversation::{Conversation, Head, Member};
@@ -52,12 +58,13 @@ pub use rows::BadRow;
 pub use state::{DedupBounds, Session, State, Tip, User};
 
 use catch_up::Reading;
-use connection::{Connection, Timer, Whereabouts};
+use connection::{Connection, Whereabouts};
 use duet_protocol::{CodecError, Delivery, Frame, SessionId, TenantName};
 use hub::Hub;
 use presence::Board;
 use release::Held;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use timers::{Timer, Timers};
 
 /// The rules of one node.
 #[derive(Debug)]
@@ -79,9 +86,13 @@ pub struct Core {
     staff_inboxes: BTreeMap<TenantId, BTreeSet<ConnectionId>>,
     reads: BTreeMap<ReadId, Reading>,
     next_read: u64,
-    timers: BTreeSet<(u64, Timer)>,
+    timers: Timers,
     checkpoint_index: u64,
     read_only: bool,
+    /// Sessions whose opening is not committed yet, and its entry.
+    opening: BTreeMap<SessionId, u64>,
+    /// The entry with which this reign began; nobody is welcome before it is committed.
+    reign_index: u64,
     typing_version: u64,
 }
 
@@ -143,19 +154,22 @@ impl Core {
             staff_inboxes: BTreeMap::new(),
             reads: BTreeMap::new(),
             next_read: 0,
-            timers: BTreeSet::new(),
+            timers: Timers::default(),
             checkpoint_index,
             read_only: false,
+            opening: BTreeMap::new(),
+            reign_index: 0,
             typing_version: 0,
         })
     }
 
     /// Begins a reign: a new epoch, the tenants that the configuration names, and everyone who had a session is expected back.
     pub fn start(&mut self, now_ms: u64, tenants: &[TenantName]) {
+        let now_ms = now_ms.max(self.state.tip.at_ms);
         if !self.has_mutant(Mutant::EpochKept) {
             self.epoch = self.state.tip.epoch + 1;
         }
-        self.append(now_ms, Record::EpochBegan);
+        self.reign_index = self.append(now_ms, Record::EpochBegan);
         for name in tenants {
             if self.state.tenant_id(name).is_none() {
                 let last = self.state.tenants.keys().next_back().map_or(0, |id| id.0);
@@ -165,7 +179,7 @@ impl Core {
         }
         self.expect_sessions(now_ms);
         // The entries that were found behind the checkpoint wait no longer than new ones.
-        self.timers.insert((now_ms + self.config.checkpoint_after_ms, Timer::Checkpoint));
+        self.timers.set(now_ms + self.config.checkpoint_after_ms, Timer::Checkpoint);
     }
 
     /// Takes in a fact. `now_ms` is Unix milliseconds; a clock that goes back is held at the log's time.
@@ -189,7 +203,7 @@ impl Core {
             Input::Writable { connection } => self.writable(connection),
             Input::Persisted { upto } => self.advance_commit(upto),
             Input::EventsRead { read, result } => self.events_read(read, result),
-            Input::ReadOnly(read_only) => self.read_only = read_only,
+            Input::ReadOnly(read_only) => self.set_read_only(now_ms, read_only),
             Input::Pair(_) | Input::Tick => {}
         }
     }
@@ -202,13 +216,14 @@ impl Core {
     /// When to send [`Input::Tick`], Unix milliseconds.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        self.timers.first().map(|(at_ms, _)| *at_ms)
+        self.timers.next_ms()
     }
 
-    /// Whether so much is on its way to the disk that commands should wait.
+    /// Whether so much is on its way to the disk that commands should wait. Not while the disk takes nothing: then no command
+    /// adds to it, and each is answered.
     #[must_use]
     pub fn is_saturated(&self) -> bool {
-        self.state.tip.index - self.commit >= self.config.in_flight_max
+        !self.read_only && self.state.tip.index - self.commit >= self.config.in_flight_max
     }
 
     /// The fold, for checks and figures. Entries beyond [`Core::commit_index`] are in it as well.
@@ -258,7 +273,7 @@ impl Core {
         if behind >= self.config.checkpoint_every {
             self.take_checkpoint();
         } else if behind == 1 {
-            self.timers.insert((now_ms + self.config.checkpoint_after_ms, Timer::Checkpoint));
+            self.timers.set(now_ms + self.config.checkpoint_after_ms, Timer::Checkpoint);
         }
     }
 
@@ -275,15 +290,13 @@ impl Core {
     }
 
     fn run_timers(&mut self, now_ms: u64) {
-        while let Some((at_ms, _)) = self.timers.first()
-            && *at_ms <= now_ms
-        {
-            let Some((_, timer)) = self.timers.pop_first() else { break };
+        while let Some(timer) = self.timers.due(now_ms) {
             match timer {
                 Timer::Grace(key) => self.grace_ended(now_ms, &key),
                 Timer::Session(session) => self.session_expired(now_ms, session),
                 Timer::Token(connection) => self.token_expired(now_ms, connection),
                 Timer::Checkpoint => self.take_checkpoint(),
+                Timer::Unanswered => self.answer_the_waiting(now_ms),
             }
         }
     }

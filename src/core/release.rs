@@ -3,20 +3,30 @@
 use super::{
     Core,
     effect::{Effect, Row, Target},
+    full_disk::Owed,
     hub::{Listener, Mode},
     input::{ConnectionId, Lane, ReadId},
     record::{ConversationKey, UserKey},
 };
 use bytes::Bytes;
-use duet_protocol::{Code, Delivery, UserId, delivery::Availability, delivery::Unsubscribed};
+use duet_protocol::{
+    ClientMessageId, Code, Delivery, UserId, delivery::Availability, delivery::Unsubscribed,
+};
 
 /// Something that depends on an entry.
 #[derive(Debug)]
 pub(super) enum Held {
     /// A frame for one lane.
-    Send { connection: ConnectionId, lane: Lane, frame: Bytes },
-    /// An answer on a conversation's lane, if the lane is still the one of the question.
-    Answer { key: ConversationKey, connection: ConnectionId, lane: Lane, since: u32, frame: Bytes },
+    Send { connection: ConnectionId, lane: Lane, frame: Bytes, owed: Owed },
+    /// The answer to a message on its conversation's lane, if the lane is still the one of the question.
+    Answer {
+        key: ConversationKey,
+        connection: ConnectionId,
+        lane: Lane,
+        since: u32,
+        id: ClientMessageId,
+        frame: Bytes,
+    },
     /// An event for who listens then.
     Event { key: ConversationKey, seq: u64, frame: Bytes },
     /// A frame about a conversation that is no event: watermarks.
@@ -33,6 +43,17 @@ pub(super) enum Held {
     Availability { key: UserKey, availability: Availability },
     /// Rows for the store.
     Checkpoint { index: u64, rows: Vec<Row> },
+}
+
+impl Held {
+    /// Whether somebody asked for it and waits.
+    pub(super) fn is_owed(&self) -> bool {
+        match self {
+            Self::Send { owed, .. } => *owed != Owed::Nothing,
+            Self::Answer { .. } | Self::Opened { .. } | Self::Read { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 impl Core {
@@ -54,7 +75,7 @@ impl Core {
         lane: Lane,
         answer: &Delivery,
     ) {
-        self.hold(index, Held::Send { connection, lane, frame: answer.encode() });
+        self.hold(index, Held::Send { connection, lane, frame: answer.encode(), owed: Owed::by(answer) });
     }
 
     /// Sends a frame that depends on no entry.
@@ -66,6 +87,8 @@ impl Core {
     pub(super) fn advance_commit(&mut self, upto: u64) {
         assert!(upto <= self.state.tip.index, "the store persisted what was never appended");
         self.commit = self.commit.max(upto);
+        let commit = self.commit;
+        self.opening.retain(|_, index| *index > commit);
         while let Some(first) = self.held.first_entry()
             && first.key().0 <= self.commit
         {
@@ -76,12 +99,12 @@ impl Core {
 
     fn release(&mut self, held: Held) {
         match held {
-            Held::Send { connection, lane, frame } => {
+            Held::Send { connection, lane, frame, .. } => {
                 if self.connections.contains_key(&connection) {
                     self.effects.push_back(Effect::Send { connection, lane, frame });
                 }
             }
-            Held::Answer { key, connection, lane, since, frame } => {
+            Held::Answer { key, connection, lane, since, frame, .. } => {
                 if self.hub.listener_mut(key, connection, lane).is_some_and(|l| l.since == since) {
                     self.effects.push_back(Effect::Send { connection, lane, frame });
                 }
@@ -166,6 +189,11 @@ impl Core {
         }
         let ended = Unsubscribed { code, reason: code.sentence().into() };
         self.send(connection, lane, &Delivery::Unsubscribed(ended));
+        self.close_lane_of(connection, lane);
+    }
+
+    /// Finishes the server's side of a lane.
+    pub(super) fn close_lane_of(&mut self, connection: ConnectionId, lane: Lane) {
         self.effects.push_back(Effect::CloseLane { connection, lane });
     }
 }

@@ -2,13 +2,14 @@
 
 use super::{
     Core, Identity,
-    connection::{Connection, LaneUse, Timer, Whereabouts},
+    connection::{Connection, LaneUse, Whereabouts},
     decide::{Actor, Decision},
     effect::Effect,
     input::{ConnectionId, Lane},
     record::{Record, UserKey},
     reject::Reject,
     state::Session,
+    timers::Timer,
 };
 use duet_protocol::{
     Code, Delivery, DisplayName, Hello, Resumed, SessionId, Subject, TenantName, VERSIONS, Welcome,
@@ -34,10 +35,11 @@ impl Core {
             Err((code, reason)) => return self.disconnect(id, code, reason),
         };
         let old = self.sessions.insert(session, Whereabouts::Here(id));
+        self.timers.cancel(&Timer::Session(session));
         let expires_ms = welcome.token_expires_ms;
         if expires_ms != 0 {
             let closes_ms = expires_ms + u64::from(self.config.limits.resume_window_ms);
-            self.timers.insert((closes_ms.max(now_ms + 1), Timer::Token(id)));
+            self.timers.set(closes_ms.max(now_ms + 1), Timer::Token(id));
         }
         let (availability, last_seen_ms) = self.stored_presence(&actor.key);
         self.board.arrive(&actor.key, id, availability, last_seen_ms.max(now_ms));
@@ -57,7 +59,9 @@ impl Core {
             self.disconnect(old, Code::REPLACED, Code::REPLACED.sentence());
             self.drop_connection(now_ms, old, true);
         }
-        self.hold_answer(self.state.tip.index, id, Lane::CONTROL, &Delivery::Welcome(welcome));
+        // Nothing else in it comes from an entry that may still be on its way to the disk.
+        let index = self.opening.get(&session).copied().unwrap_or(self.reign_index);
+        self.hold_answer(index, id, Lane::CONTROL, &Delivery::Welcome(welcome));
         self.announce(&key);
     }
 
@@ -92,9 +96,6 @@ impl Core {
             return Ok((session, actor, Welcome { resumed: Resumed::Full, ..welcome }));
         }
         let identity = identity.ok_or((Code::INVALID_TOKEN, "The session is gone and there is no token."))?;
-        if self.read_only {
-            return Err((Code::OVERLOADED, Code::READ_ONLY.sentence()));
-        }
         let (session, token, actor) = self.open_session(now_ms, &identity, hello, entropy)?;
         let (name, expires_ms) = (identity.name, identity.expires_ms);
         let resumed = if hello.resume.is_some() { Resumed::None } else { Resumed::New };
@@ -112,17 +113,23 @@ impl Core {
         let tenant = self.state.tenant_id(&identity.tenant);
         let tenant = tenant.ok_or((Code::INVALID_TOKEN, "The token's tenant is unknown here."))?;
         let key = UserKey { tenant, user: identity.user.clone() };
-        self.make_room(now_ms, &key)?;
-        self.see_user(now_ms, &key, &identity.name, identity.role);
+        let actor = Actor { key: key.clone(), role: identity.role };
         let mut session = [0; 16];
         session.copy_from_slice(&entropy[..16]);
-        let (session, device) = (SessionId(session), hello.device.clone());
+        let session = SessionId(session);
+        if self.read_only {
+            // Readers come in all the same; a session that cannot be stored ends with its connection.
+            return Ok((session, entropy.to_vec(), actor));
+        }
+        self.make_room(now_ms, &key)?;
+        self.see_user(now_ms, &key, &identity.name, identity.role);
+        let device = hello.device.clone();
         let secret_hash = Sha256::digest(&entropy[16..]).into();
         let token_expires_ms = identity.expires_ms;
-        let opened =
-            Record::SessionOpened { session, key: key.clone(), device, secret_hash, token_expires_ms };
-        self.append(now_ms, opened);
-        Ok((session, entropy.to_vec(), Actor { key, role: identity.role }))
+        let opened = Record::SessionOpened { session, key, device, secret_hash, token_expires_ms };
+        let index = self.append(now_ms, opened);
+        self.opening.insert(session, index);
+        Ok((session, entropy.to_vec(), actor))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one frame, each from another place")]
@@ -207,7 +214,7 @@ impl Core {
         let key = connection.actor.key.clone();
         if identity.expires_ms != 0 {
             let closes_ms = identity.expires_ms + u64::from(self.config.limits.resume_window_ms);
-            self.timers.insert((closes_ms, Timer::Token(id)));
+            self.timers.set(closes_ms, Timer::Token(id));
         }
         if !self.read_only {
             self.see_user(now_ms, &key, &identity.name, identity.role);
@@ -231,20 +238,23 @@ impl Core {
         let Some(session) = self.connections.get(&id).map(|connection| connection.session) else {
             return Ok(());
         };
-        self.carry_out(now_ms, Decision::Append(vec![Record::SessionEnded { session, seen_ms: now_ms }]))?;
+        if self.state.sessions.contains_key(&session) {
+            let ended = Record::SessionEnded { session, seen_ms: now_ms };
+            self.carry_out(now_ms, Decision::Append(vec![ended]))?;
+        }
         self.disconnect(id, Code::CLOSED_BY_USER, Code::CLOSED_BY_USER.sentence());
         self.drop_connection(now_ms, id, false);
-        self.sessions.remove(&session);
         Ok(())
     }
 
-    fn disconnect(&mut self, connection: ConnectionId, code: Code, reason: &str) {
+    pub(super) fn disconnect(&mut self, connection: ConnectionId, code: Code, reason: &str) {
         self.effects.push_back(Effect::Disconnect { connection, code, reason: reason.into() });
     }
 
     /// A connection is gone; with `grace` its user may come back.
     pub(super) fn drop_connection(&mut self, now_ms: u64, id: ConnectionId, grace: bool) {
         let Some(connection) = self.connections.remove(&id) else { return };
+        self.timers.cancel(&Timer::Token(id));
         for (lane, usage) in &connection.lanes {
             if let LaneUse::Conversation(key) = usage {
                 self.hub.leave(*key, id, *lane);
@@ -256,7 +266,11 @@ impl Core {
         self.watch_staff_inbox(connection.actor.key.tenant, id, false);
         let (session, key) = (connection.session, connection.actor.key);
         if self.sessions.get(&session) == Some(&Whereabouts::Here(id)) {
-            self.gone_since(now_ms, session);
+            if self.state.sessions.contains_key(&session) {
+                self.gone_since(now_ms, session);
+            } else {
+                self.sessions.remove(&session);
+            }
         }
         self.board.depart(&key, id, now_ms, grace);
         self.start_grace(now_ms, &key);
@@ -266,12 +280,12 @@ impl Core {
 
     fn gone_since(&mut self, now_ms: u64, session: SessionId) {
         self.sessions.insert(session, Whereabouts::Gone(now_ms));
-        self.timers.insert((now_ms + self.config.session_ttl_ms, Timer::Session(session)));
+        self.timers.set(now_ms + self.config.session_ttl_ms, Timer::Session(session));
     }
 
     fn start_grace(&mut self, now_ms: u64, key: &UserKey) {
         let ends_ms = now_ms + u64::from(self.config.limits.presence_grace_ms);
-        self.timers.insert((ends_ms, Timer::Grace(key.clone())));
+        self.timers.set(ends_ms, Timer::Grace(key.clone()));
     }
 
     /// After a restart every session may come back.
@@ -298,7 +312,7 @@ impl Core {
             && since + self.config.session_ttl_ms <= now_ms
         {
             if self.read_only {
-                self.timers.insert((now_ms + READ_ONLY_RETRY_MS, Timer::Session(session)));
+                self.timers.set(now_ms + READ_ONLY_RETRY_MS, Timer::Session(session));
             } else {
                 self.end_session(now_ms, session);
             }
@@ -307,6 +321,7 @@ impl Core {
 
     /// Ends a session that is gone. What is observed of its user is told by the log from now on.
     fn end_session(&mut self, now_ms: u64, session: SessionId) {
+        self.timers.cancel(&Timer::Session(session));
         let seen_ms = match self.sessions.remove(&session) {
             Some(Whereabouts::Gone(since_ms)) => since_ms,
             _ => now_ms,

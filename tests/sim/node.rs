@@ -102,7 +102,9 @@ impl World {
                 Effect::Disconnect { connection, code, reason } => self.hang_up(connection.0, code, reason),
             }
         }
-        if self.node.disk.begin_barrier() {
+        // A full disk writes nothing; one that still has its reserve writes what was taken before.
+        let writes = !(self.node.read_only && self.node.reserve_used);
+        if writes && self.node.disk.begin_barrier() {
             let in_ms = self.rng.between(self.plan.commit_ms) + std::mem::take(&mut self.node.stall_ms);
             self.later(in_ms, Happening::BarrierDone(self.node.process));
         }
@@ -143,6 +145,7 @@ impl World {
     pub(crate) fn read_only(&mut self, process: u32, on: bool) {
         if process == self.node.process && self.node.core.is_some() {
             self.node.read_only = on;
+            self.node.reserve_used = on && self.rng.chance(500);
             self.tell(Input::ReadOnly(on));
         }
     }

@@ -42,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) process: u32,
     pub(crate) clock_offset_ms: i64,
     pub(crate) read_only: bool,
+    /// Whether a disk that is read-only cannot even write what was taken before.
+    pub(crate) reserve_used: bool,
     pub(crate) last_link: LinkId,
     /// The next barrier takes this much longer.
     pub(crate) stall_ms: u64,
