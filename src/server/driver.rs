@@ -102,7 +102,8 @@ impl Driver {
             if drain.as_mut().is_some_and(|drain| self.step(drain)) {
                 return Stopped::Drained;
             }
-            let open = self.backlog.is_empty() && !self.core.is_saturated();
+            // While the disk takes nothing, commands add nothing to what waits for it, and each is answered.
+            let open = self.core.is_read_only() || (self.backlog.is_empty() && !self.core.is_saturated());
             let wake = self.next_wake(drain.as_ref());
             tokio::select! {
                 biased;

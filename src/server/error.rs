@@ -19,6 +19,21 @@ pub enum ServeError {
     /// The store cannot be opened, or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The disk has no room even for opening what it holds.
+    #[error(
+        "the disk under {} is full ({what}: {source}): free {required_mib} MiB on it or enlarge it, then start again; nothing is lost",
+        dir.display()
+    )]
+    DiskFull {
+        /// The directory of the store.
+        dir: PathBuf,
+        /// During what.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+        /// What must be free before anything is written, MiB.
+        required_mib: u64,
+    },
     /// The store opened, but what it holds is no state of this program.
     #[error("the stored state cannot be read: {0}")]
     State(String),

@@ -181,6 +181,8 @@ async fn run(
         thread(format!("read-{number}"), move || reads::run(&reader, &reads_out, &facts))?;
         readers.push(reads);
     }
+    // Before the store thread begins, which may find the disk short.
+    health.enter(Phase::Ready);
     let store_done = {
         let (writer, facts, log_keep) = (opened.writer, facts.clone(), config.store.log_keep);
         thread("store".to_owned(), move || persist::run(writer, &jobs_out, &facts, log_keep))?
@@ -189,7 +191,6 @@ async fn run(
     let driver_done = tokio::spawn(driver.run(arrivals_in, facts_in));
     upkeep::start(&mut tasks, metrics, opened.reader, ports.certificates());
     ports.serve(&mut tasks);
-    health.enter(Phase::Ready);
     ready.tell(&options, started.elapsed())?;
 
     drain::until_stopped(drain::Parts {

@@ -138,7 +138,7 @@ impl Outlets {
         if let Some(peer) = self.peers.get(&connection) {
             counter!(name::DISCONNECTS, "code" => code.name()).increment(1);
             tracing::info!(parent: &peer.span, code = code.0, reason, "closing");
-            close(&peer.outbox, code, reason, 0);
+            close(&peer.outbox, code, reason, if code == Code::OVERLOADED { RETRY_OVERLOADED_MS } else { 0 });
         }
     }
 
@@ -152,6 +152,9 @@ impl Outlets {
         }
     }
 }
+
+/// Clients that the core could not take come back after this time at the earliest.
+const RETRY_OVERLOADED_MS: u32 = 2_000;
 
 /// Clients of a node that stops come back after this time at the earliest, and within the spread behind it.
 const RETURN_AFTER_MS: u32 = 250;

@@ -1,7 +1,8 @@
 //! The store's thread: takes what the core appended, writes it in groups, reports what is durable.
 //!
-//! Batching is natural: while one group is being synced, the next one collects; no timer adds latency. A disk without
-//! space is waited for, because what was applied must be written; a disk that failed ends the process.
+//! Batching is natural: while one group is being synced, the next one collects; no timer adds latency. On a disk that runs
+//! short the core is told to take nothing new, and what it took before is written into a reserve; without that too, space
+//! is waited for, because what was applied must be written. A disk that failed ends the process.
 
 use super::{
     driver::Fact,
@@ -19,34 +20,52 @@ use std::{sync::mpsc::RecvTimeoutError, time::Duration};
 ///
 /// # Errors
 /// The failure of the disk or the database after which nothing may be written any more.
-pub(super) fn run(mut writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> Result<(), StoreError> {
+pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> Result<(), StoreError> {
+    let mut disk = Disk { writer, facts, short: false };
     let mut truncate_to = None;
     loop {
         let first = match jobs.recv_timeout(SETTLE_AFTER) {
             Ok(job) => job,
             Err(RecvTimeoutError::Timeout) => {
-                writer.settle()?;
-                truncate_to = truncate(&mut writer, truncate_to)?;
+                disk.writer.settle()?;
+                disk.look_for_space()?;
+                truncate_to = disk.truncate(truncate_to)?;
                 continue;
             }
-            Err(RecvTimeoutError::Disconnected) => return writer.settle(),
+            Err(RecvTimeoutError::Disconnected) => return disk.writer.settle(),
         };
         let (group, checkpoint) = collect(first, jobs);
         if !group.is_empty() {
-            let upto = commit(&mut writer, &group, facts)?;
+            let upto = disk.commit(&group)?;
             if facts.blocking_send(Fact::Persisted { upto }).is_err() {
-                return writer.settle();
+                return disk.writer.settle();
             }
         }
         if let Some((index, rows)) = checkpoint {
-            take_checkpoint(&mut writer, index, &rows, facts)?;
+            disk.take_checkpoint(index, &rows)?;
             truncate_to = Some((index + 1).saturating_sub(log_keep));
         }
-        truncate_to = truncate(&mut writer, truncate_to)?;
+        truncate_to = disk.truncate(truncate_to)?;
     }
 }
 
-/// A silence after which the acknowledged index is made as new as the log.
+/// The writer, and what the driver knows of its disk.
+///
+/// ```text
+///            below the floor                 below half of it
+///  enough ───────────────────► short ──────────────────────────► waiting, until there is space
+///     ▲                          │ ▲                                 │
+///     └── above the floor ───────┘ └─────────────────────────────────┘
+/// ```
+///
+/// While it is short the core takes nothing new, and what it took before is written into the reserve.
+struct Disk<'a> {
+    writer: Writer,
+    facts: &'a Facts,
+    short: bool,
+}
+
+/// A silence after which the acknowledged index is made as new as the log, and a short disk is looked at again.
 const SETTLE_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a full disk is tried again.
@@ -66,56 +85,74 @@ fn collect(first: Job, jobs: &Jobs) -> (Vec<LogItem>, Option<(u64, Vec<Row>)>) {
     (group, None)
 }
 
-fn commit(writer: &mut Writer, group: &[LogItem], facts: &Facts) -> Result<u64, StoreError> {
-    let durable = with_space(facts, || writer.commit(group))?;
-    histogram!(name::COMMIT_GROUP).record(durable.entries as f64);
-    histogram!(name::COMMIT_BARRIER).record(durable.barrier.as_secs_f64());
-    histogram!(name::COMMIT_TOOK).record(durable.took.as_secs_f64());
-    gauge!(name::LOG_INDEX).set(durable.upto as f64);
-    Ok(durable.upto)
-}
+impl Disk<'_> {
+    fn commit(&mut self, group: &[LogItem]) -> Result<u64, StoreError> {
+        let durable = self.with_space(|writer| writer.commit(group))?;
+        histogram!(name::COMMIT_GROUP).record(durable.entries as f64);
+        histogram!(name::COMMIT_BARRIER).record(durable.barrier.as_secs_f64());
+        histogram!(name::COMMIT_TOOK).record(durable.took.as_secs_f64());
+        gauge!(name::LOG_INDEX).set(durable.upto as f64);
+        Ok(durable.upto)
+    }
 
-fn take_checkpoint(writer: &mut Writer, index: u64, rows: &[Row], facts: &Facts) -> Result<(), StoreError> {
-    let done = with_space(facts, || writer.checkpoint(index, rows))?;
-    histogram!(name::CHECKPOINT_TOOK).record(done.took.as_secs_f64());
-    gauge!(name::CHECKPOINT_INDEX).set(done.index as f64);
-    tracing::debug!(index, rows = done.rows, took_ms = done.took.as_millis() as u64, "checkpoint");
-    Ok(())
-}
+    fn take_checkpoint(&mut self, index: u64, rows: &[Row]) -> Result<(), StoreError> {
+        let done = self.with_space(|writer| writer.checkpoint(index, rows))?;
+        histogram!(name::CHECKPOINT_TOOK).record(done.took.as_secs_f64());
+        gauge!(name::CHECKPOINT_INDEX).set(done.index as f64);
+        tracing::debug!(index, rows = done.rows, took_ms = done.took.as_millis() as u64, "checkpoint");
+        Ok(())
+    }
 
-/// Does a piece of work that must be done, however long the disk is full. Ends without it only when the driver is gone.
-fn with_space<T>(facts: &Facts, mut work: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let mut waited = false;
-    loop {
-        match work() {
-            Err(error @ StoreError::ReadOnly { .. }) => {
-                if !waited {
-                    tracing::error!(%error, "waiting for space on the disk");
-                    gauge!(name::READ_ONLY).set(1.0);
-                    waited = true;
+    /// Does a piece of work that must be done, however long the disk is full. Ends without it only when the driver is gone.
+    fn with_space<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Writer) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut waits = false;
+        loop {
+            match work(&mut self.writer) {
+                Err(error @ StoreError::ReadOnly { .. }) if !self.short => {
+                    tracing::error!(%error, "the disk is nearly full: nothing new is stored");
+                    self.tell(true).map_err(|()| error)?;
                 }
-                if facts.blocking_send(Fact::ReadOnly(true)).is_err() {
-                    return Err(error);
+                Err(error @ StoreError::ReadOnly { .. }) => {
+                    if !waits {
+                        tracing::error!(%error, "the reserve is used up: waiting for space on the disk");
+                        waits = true;
+                    }
+                    if self.facts.is_closed() {
+                        return Err(error);
+                    }
+                    std::thread::sleep(SPACE_RETRY);
                 }
-                std::thread::sleep(SPACE_RETRY);
-            }
-            result => {
-                if waited {
-                    tracing::info!("the disk has space again");
-                    gauge!(name::READ_ONLY).set(0.0);
-                    let _ = facts.blocking_send(Fact::ReadOnly(false));
-                }
-                return result;
+                result => return result,
             }
         }
     }
-}
 
-/// One step of removing old entries; what is left to remove.
-fn truncate(writer: &mut Writer, keep_from: Option<u64>) -> Result<Option<u64>, StoreError> {
-    let Some(from) = keep_from else { return Ok(None) };
-    let done = writer.truncate_front(from)?;
-    Ok(done.more.then_some(from))
+    /// Ends the shortage when there is space again.
+    fn look_for_space(&mut self) -> Result<(), StoreError> {
+        if self.short && self.writer.is_above_floor()? {
+            tracing::info!("the disk has space again");
+            // Without a driver there is nobody to tell, and the queue of jobs says so next.
+            let _ = self.tell(false);
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, short: bool) -> Result<(), ()> {
+        self.short = short;
+        self.writer.use_reserve(short);
+        gauge!(name::READ_ONLY).set(if short { 1.0 } else { 0.0 });
+        self.facts.blocking_send(Fact::ReadOnly(short)).map_err(drop)
+    }
+
+    /// One step of removing old entries; what is left to remove.
+    fn truncate(&mut self, keep_from: Option<u64>) -> Result<Option<u64>, StoreError> {
+        let Some(from) = keep_from else { return Ok(None) };
+        let done = self.writer.truncate_front(from)?;
+        Ok(done.more.then_some(from))
+    }
 }
 
 fn item(append: Append) -> LogItem {

@@ -42,13 +42,25 @@ pub(super) async fn open(config: &Config) -> Result<Start, ServeError> {
     let core_config = core_config(config);
     let tenants: Vec<TenantName> = config.tenants.iter().map(|tenant| tenant.name.clone()).collect();
     let opening = spawn_blocking(move || {
-        let Opened { writer, reader, recovered } = Store::open(&dir, options)?;
+        let Opened { writer, reader, recovered } =
+            Store::open(&dir, options).map_err(|error| refused(error, &dir, options))?;
         let last_index = recovered.last_index;
         let mut core = restore(core_config, &recovered)?;
         core.start(system_ms(), &tenants);
         Ok(Start { core, last_index, writer, reader })
     });
     opening.await.unwrap_or(Err(ServeError::Defect("opening the store")))
+}
+
+/// sled writes when it opens: on a disk without any room left it cannot, and the operator must know which one.
+fn refused(error: StoreError, dir: &Path, options: StoreOptions) -> ServeError {
+    match error {
+        StoreError::Io { what, source } if source.kind() == std::io::ErrorKind::StorageFull => {
+            let (dir, required_mib) = (dir.to_owned(), options.free_floor_bytes >> 20);
+            ServeError::DiskFull { dir, what, source, required_mib }
+        }
+        error => error.into(),
+    }
 }
 
 fn restore(config: CoreConfig, recovered: &Recovered) -> Result<Core, ServeError> {

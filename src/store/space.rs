@@ -3,6 +3,8 @@
 //! sled turns a full disk into an error that sticks until reopening, and cannot reopen on a full disk. So writing ends
 //! above a floor. The file system is asked every [`CHECK_EVERY`], and earlier when so much was written since that the
 //! free space could have come near the floor: a fast disk fills in less time than any interval that is worth having.
+//!
+//! What was taken before the floor was reached must still be written: for that, half of the floor is a reserve.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,6 +19,8 @@ pub(super) const CHECK_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Space {
     dir: PathBuf,
     floor: u64,
+    /// Whether the reserve below the floor may be used.
+    reserve: bool,
     checked: Option<Checked>,
 }
 
@@ -29,7 +33,7 @@ struct Checked {
 
 impl Space {
     pub(super) fn new(dir: &Path, floor: u64) -> Self {
-        Self { dir: dir.to_owned(), floor, checked: None }
+        Self { dir: dir.to_owned(), floor, reserve: false, checked: None }
     }
 
     /// Passes while enough space is free to write `bytes` more.
@@ -46,15 +50,32 @@ impl Space {
             return Ok(());
         }
         let free = free_bytes(&self.dir)?;
-        if free < self.floor {
+        let floor = if self.reserve { self.floor / RESERVE_PART } else { self.floor };
+        if free < floor {
             self.checked = None;
-            return Err(StoreError::ReadOnly { free, floor: self.floor });
+            return Err(StoreError::ReadOnly { free, floor });
         }
-        let good_for = ((free - self.floor) / WRITTEN_PER_BYTE).saturating_sub(bytes);
+        let good_for = ((free - floor) / WRITTEN_PER_BYTE).saturating_sub(bytes);
         self.checked = Some(Checked { at: Instant::now(), good_for });
         Ok(())
     }
+
+    /// Allows the reserve or forbids it.
+    pub(super) fn use_reserve(&mut self, reserve: bool) {
+        (self.reserve, self.checked) = (reserve, None);
+    }
+
+    /// Whether the disk has as much free as the floor asks, reserve or not.
+    ///
+    /// # Errors
+    /// `Io` when the file system does not answer.
+    pub(super) fn is_above_floor(&self) -> Result<bool, StoreError> {
+        Ok(free_bytes(&self.dir)? >= self.floor)
+    }
 }
+
+/// The reserve reaches down to this part of the floor; sled needs the rest to open again.
+const RESERVE_PART: u64 = 2;
 
 /// Bytes that sled may put on the disk for one byte of ours, generously: pages are written again and again.
 const WRITTEN_PER_BYTE: u64 = 16;
@@ -79,5 +100,20 @@ mod tests {
         assert!(Space::new(dir.path(), 0).require(1).is_ok());
         let refused = Space::new(dir.path(), u64::MAX).require(1);
         assert!(matches!(refused, Err(StoreError::ReadOnly { free, floor: u64::MAX }) if free > 0));
+    }
+
+    #[test]
+    fn the_reserve_lies_between_the_floor_and_half_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let free = free_bytes(dir.path()).unwrap();
+        let mut space = Space::new(dir.path(), free / 2 * 3);
+        assert!(space.require(1).is_err() && !space.is_above_floor().unwrap());
+        space.use_reserve(true);
+        assert!(space.require(1).is_ok() && !space.is_above_floor().unwrap());
+        space.use_reserve(false);
+        assert!(space.require(1).is_err());
+        let mut space = Space::new(dir.path(), free * 4);
+        space.use_reserve(true);
+        assert!(matches!(space.require(1), Err(StoreError::ReadOnly { floor, .. }) if floor == free * 2));
     }
 }

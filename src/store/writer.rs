@@ -102,6 +102,20 @@ impl Writer {
         self.head.index
     }
 
+    /// Whether writing may go on below the floor of free space, down to half of it: for what was taken before the floor
+    /// was reached, and for nothing else.
+    pub fn use_reserve(&mut self, reserve: bool) {
+        self.space.use_reserve(reserve);
+    }
+
+    /// Whether as much is free as the floor asks.
+    ///
+    /// # Errors
+    /// `Io` when the file system does not answer.
+    pub fn is_above_floor(&self) -> Result<bool, StoreError> {
+        self.space.is_above_floor()
+    }
+
     /// Writes a group of consecutive entries and returns when all of them are durable. The group is atomic against a
     /// crash in slices of 512 KiB: after a crash a prefix of it may be there.
     ///

@@ -9,6 +9,7 @@
 
 mod browser;
 mod crash;
+mod full_disk;
 mod isolation;
 mod node;
 mod power_cut;
