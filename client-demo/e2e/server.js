@@ -53,6 +53,15 @@ export class Server {
     await ended;
   }
 
+  /** Stands still: no packet is answered, and no connection ends. `proceed` wakes it. */
+  pause() {
+    this.#child.kill('SIGSTOP');
+  }
+
+  proceed() {
+    this.#child.kill('SIGCONT');
+  }
+
   async stop() {
     if (this.#child.exitCode === null && this.#child.signalCode === null) await this.kill();
     await rm(this.#dir, { recursive: true, force: true });

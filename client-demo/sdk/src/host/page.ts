@@ -50,12 +50,15 @@ export function watchPage(events: PageEvents): () => void {
   };
 }
 
-/** Tells when the user goes idle and when they are back. */
+/** Tells that the user is there, when they go idle, and when they are back. */
 function watchHands(
   events: PageEvents,
   options: AddEventListenerOptions,
 ): { away: (away: boolean) => void; stop: () => void } {
-  let [idle, timer]: [boolean, ReturnType<typeof setTimeout> | undefined] = [false, undefined];
+  let [idle, timer]: [boolean | undefined, ReturnType<typeof setTimeout> | undefined] = [
+    undefined,
+    undefined,
+  ];
   const set = (next: boolean): void => {
     if (next === idle) return;
     idle = next;
@@ -64,7 +67,7 @@ function watchHands(
   let touchedAt = -Infinity;
   const touched = (): void => {
     const now = performance.now();
-    if (!idle && now - touchedAt < TOUCH_EVERY_MS) return;
+    if (idle === false && now - touchedAt < TOUCH_EVERY_MS) return;
     touchedAt = now;
     clearTimeout(timer);
     timer = setTimeout(set, IDLE_AFTER_MS, true);

@@ -110,6 +110,7 @@ export class Machine {
   /** The user left keyboard and screen alone, or is back. Said again on every connection. */
   idle(now: number, idle: boolean): void {
     this.#idle = idle;
+    this.connection.clock.attend(now, !idle);
     const version = this.typing.version(this.connection.clock.server(now));
     this.#out.signal({ type: 'Idle', body: { version, idle } });
   }
