@@ -1,4 +1,4 @@
-/** Laws of the connection: resume, codes, tokens, moving, silence. */
+/** Laws of the connection: resume, codes, tokens, moving. */
 import { describe, expect, it } from 'vitest';
 import { Backoff } from '../src/machine/backoff';
 import { subjectOf } from '../src/machine/tokens';
@@ -121,16 +121,6 @@ describe('the session', () => {
     expect(rig.dials.length).toBe(1);
   });
 
-  it('notices silence', () => {
-    const rig = new Rig().connected();
-    rig.flowing = false;
-    rig.advance(21_000);
-    expect(rig.states).toContain('reconnecting');
-    rig.flowing = true;
-    rig.advance(30_000);
-    expect(rig.machine.connection.state).toBe('connected');
-  });
-
   it('tries at once when the network is back', () => {
     const rig = new Rig();
     rig.reachable = false;
@@ -194,6 +184,44 @@ describe('codes', () => {
     rig.advance(120_000);
     expect(rig.of('state').at(-1)).toMatchObject({ current: 'failed', code, reason: 'why' });
     expect(rig.dials.length).toBe(1);
+  });
+
+  it('3511 takes the session back once when an abandoned attempt of its own may have taken it', () => {
+    const rig = new Rig();
+    rig.flowing = false;
+    rig.connected();
+    rig.advance(14_000);
+    rig.flowing = true;
+    rig.advance(5_000);
+    expect(rig.machine.connection.state).toBe('connected');
+    rig.server.control(closing(3511));
+    rig.advance(5_000);
+    expect(rig.of('state').at(-1)).toMatchObject({ current: 'connected', resumed: true });
+    rig.server.control(closing(3511));
+    rig.advance(60_000);
+    expect(rig.of('state').at(-1)).toMatchObject({ current: 'failed', code: 3511 });
+  });
+
+  it('3511 is the end when no attempt was abandoned lately, or the server has answered it', () => {
+    const rig = new Rig();
+    rig.flowing = false;
+    rig.connected();
+    rig.advance(14_000);
+    rig.flowing = true;
+    rig.advance(70_000);
+    rig.server.control(closing(3511));
+    rig.advance(60_000);
+    expect(rig.of('state').at(-1)).toMatchObject({ current: 'failed', code: 3511 });
+
+    const answered = new Rig();
+    answered.server.refuseHello = () => closing(3013);
+    answered.connected();
+    answered.server.refuseHello = undefined;
+    answered.advance(5_000);
+    expect(answered.machine.connection.state).toBe('connected');
+    answered.server.control(closing(3511));
+    answered.advance(60_000);
+    expect(answered.of('state').at(-1)).toMatchObject({ current: 'failed', code: 3511 });
   });
 
   it.each([3001, 3008, 3399])('%i is worth another try, not before the server allows it', code => {

@@ -15,12 +15,13 @@ import { DuetError } from '../errors';
 import { capability, VERSIONS, type Welcome } from '../protocol/hello';
 import type { Closing, Draining } from '../protocol/delivery';
 import { encodeCommand } from '../protocol/command';
-import { Code, isTerminal } from '../protocol/reject';
+import { Code, isLocal, isTerminal } from '../protocol/reject';
 import { Backoff } from './backoff';
 import { Clock } from './clock';
 import { type CarrierInfo, earlier, type Entropy, type Out, type SavedSession } from './effect';
 import type { Endpoints } from './endpoints';
 import type { Attempt, Cause, Live, Session } from './live';
+import { Stray } from './stray';
 import { subjectOf, Tokens } from './tokens';
 
 /** How long an attempt may take from dialling to the welcome, milliseconds. */
@@ -47,6 +48,7 @@ export class Connection {
   readonly #sdk: string;
   readonly #parent: Session;
   readonly #backoff = new Backoff();
+  readonly #stray = new Stray();
   #saved: SavedSession | undefined;
   #epochSeen: number;
   #attempt: Attempt | undefined;
@@ -285,14 +287,18 @@ export class Connection {
   #attemptFailed(now: number, cause: Cause): void {
     if (this.#attempt === undefined) return;
     this.#out.push({ type: 'hangUp', link: this.#attempt.link, code: 0, reason: '' });
+    if (this.#attempt.greeted && isLocal(cause.code)) this.#stray.givenUp(now);
     this.#attempt = undefined;
     if (this.#refusedToken(now, cause)) return;
     if (isTerminal(cause.code)) this.#finish('failed', cause);
     else if (this.live === undefined) this.#retry(now, cause);
   }
 
-  #lost(now: number, cause: Cause): void {
+  #lost(now: number, why: Cause): void {
     if (this.live === undefined) return;
+    const moving = this.#attempt !== undefined;
+    const byItself = why.code === Code.REPLACED && (moving || this.#stray.tookIt(now));
+    const cause = byItself ? { code: Code.TRANSPORT_CLOSED, reason: why.reason } : why;
     const window = this.live.welcome.limits.resumeWindowMs;
     if (now - this.live.since >= STABLE_MS) {
       this.#backoff.reset();
@@ -304,10 +310,8 @@ export class Connection {
     this.tokens.rest();
     this.#parent.lost();
     this.#suspendAt = now + window;
-    const moving = this.#attempt !== undefined;
     if (this.#refusedToken(now, cause)) this.#change('reconnecting', cause);
-    else if (isTerminal(cause.code) && !(moving && cause.code === Code.REPLACED))
-      this.#finish('failed', cause);
+    else if (isTerminal(cause.code)) this.#finish('failed', cause);
     else if (moving) this.#change('reconnecting', cause);
     else this.#retry(now, cause);
   }

@@ -156,6 +156,11 @@ export function isTerminal(code: number): boolean {
   return code >= 3500 && code <= 3999;
 }
 
+/** Whether a code was made by the client: the server has not spoken. */
+export function isLocal(code: number): boolean {
+  return code < 100;
+}
+
 function row(code: number): readonly [number, string, boolean, string] | undefined {
   return CODES.find(([number]) => number === code);
 }
