@@ -56,6 +56,11 @@ pub(super) struct Page {
     pub(super) certificate_hash: Box<dyn Fn() -> [u8; 32] + Send + Sync>,
 }
 
+/// Whether the page was built before the binary.
+pub(super) fn is_built() -> bool {
+    Built::get("index.html").is_some()
+}
+
 /// The answer of `/dev/token`.
 #[derive(Debug, Serialize)]
 struct DevToken {
@@ -130,10 +135,10 @@ async fn asset(headers: HeaderMap, uri: Uri) -> Response {
     let path =
         if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
     let Some(file) = Built::get(&path) else {
-        return if Built::get("index.html").is_none() {
-            (StatusCode::NOT_FOUND, Html(NOT_BUILT)).into_response()
-        } else {
+        return if is_built() {
             (StatusCode::NOT_FOUND, "There is no such file.\n").into_response()
+        } else {
+            (StatusCode::NOT_FOUND, Html(NOT_BUILT)).into_response()
         };
     };
     let headers = [

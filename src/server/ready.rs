@@ -1,6 +1,6 @@
 //! How the server tells that it is ready, and where: in the log, on standard output, in a file.
 
-use super::{ServeError, ServeOptions, accept::Ports, http::Http};
+use super::{ServeError, ServeOptions, accept::Ports, dev, http::Http};
 use crate::config::Config;
 use serde::Serialize;
 use std::{fs, io::Write, net::SocketAddr, path::Path, time::Duration};
@@ -77,12 +77,22 @@ impl Ready {
         // A closed standard output is nobody who waits for this line.
         let _ = match &self.dev {
             _ if options.print_ready => writeln!(out, "{line}"),
-            Some(page) => writeln!(out, "Duet is ready. A visitor and an agent chat at {page}"),
+            Some(page) => writeln!(out, "{}", greeting(page, dev::is_built())),
             None => Ok(()),
         }
         .and_then(|()| out.flush());
         Ok(())
     }
+}
+
+/// What a person reads who started a server with `--dev`: where the page is, or how to get one.
+fn greeting(page: &str, built: bool) -> String {
+    if built {
+        return format!("Duet is ready. A visitor and an agent chat at {page}");
+    }
+    "Duet is ready for clients, but this binary has no demo page. To build it, run `npm ci && npm run build` in \
+     client-demo and build Duet again; `make demo` does both."
+        .to_owned()
 }
 
 /// A reader of the file finds all of it or nothing.
@@ -91,4 +101,17 @@ fn write_whole(file: &Path, line: &str) -> std::io::Result<()> {
     name.push(".new");
     fs::write(&name, format!("{line}\n"))?;
     fs::rename(&name, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_offered_only_where_there_is_one() {
+        let page = "http://localhost:8080/";
+        assert!(greeting(page, true).contains(page));
+        let without = greeting(page, false);
+        assert!(!without.contains(page) && without.contains("npm run build"), "{without}");
+    }
 }
