@@ -58,7 +58,8 @@ impl Core {
 
     /// The decider for a connection's user.
     pub(super) fn decider<'a>(&'a self, connection: &'a Connection) -> Decider<'a> {
-        Decider { state: &self.state, config: &self.config, actor: &connection.actor }
+        let mirrors = self.mirrors();
+        Decider { state: &self.state, config: &self.config, actor: &connection.actor, mirrors }
     }
 
     fn control(&mut self, now_ms: u64, id: ConnectionId, command: Command) -> Result<(), Reject> {
@@ -187,8 +188,7 @@ impl Core {
         let Some(since) = self.hub.listener_mut(key, id, lane).map(|listener| listener.since) else {
             return Ok(());
         };
-        let frame = Delivery::Published(published).encode();
-        self.hold(index, Held::Answer { key, connection: id, lane, since, id: publish.id, frame });
+        self.hold(index, Held::Published { key, connection: id, lane, since, published });
         if !duplicate {
             self.touch_inboxes(index, key);
         }

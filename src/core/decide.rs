@@ -52,6 +52,8 @@ pub struct Decider<'a> {
     pub config: &'a CoreConfig,
     /// Who acts.
     pub actor: &'a Actor,
+    /// Whether an entry is on two disks before it is acknowledged.
+    pub mirrors: bool,
 }
 
 impl<'a> Decider<'a> {
@@ -154,8 +156,8 @@ impl<'a> Decider<'a> {
         if publish.reply_to.is_some_and(|seq| seq == 0 || seq > conversation.head.seq) {
             return Err(bad("A reply must name an event that exists."));
         }
-        if publish.durability == Durability::Mirrored {
-            let message = "This node has no peer; ask for `accepted`.";
+        if publish.durability == Durability::Mirrored && !self.mirrors {
+            let message = "This node has no peer in sync; ask for `accepted`.";
             return Err(Reject::later(Code::NOT_DURABLE_NOW, message, 5_000));
         }
         Ok(conversation)

@@ -77,9 +77,9 @@ impl Core {
                     self.disconnect(connection, Code::OVERLOADED, Code::READ_ONLY.sentence());
                     self.drop_connection(now_ms, connection, true);
                 }
-                Some(Held::Answer { key, connection, lane, since, id, .. }) => {
+                Some(Held::Published { key, connection, lane, since, published }) => {
                     if self.hub.listener_mut(key, connection, lane).is_some_and(|l| l.since == since) {
-                        self.refuse_waiting(connection, lane, Subject::Message(id));
+                        self.refuse_waiting(connection, lane, Subject::Message(published.id));
                     }
                 }
                 Some(Held::Opened { key, target, .. }) => {

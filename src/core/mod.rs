@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Nothing that depends on an entry leaves before the entry is committed: whatever is computed right after `apply` is
-//! held under that entry's index. With one node, committed means persisted here; a pair will only change what
-//! [`Core::advance_commit`] waits for.
+//! held under that entry's index. With one node, committed means persisted here; on a node of a pair [`replication`] says
+//! when, and whether this node may serve at all.
 
 mod catch_up;
 mod commands;
@@ -30,6 +30,7 @@ mod input;
 #[cfg(test)]
 mod lane_laws;
 mod mutant;
+mod pair;
 mod presence;
 mod record;
 mod reject;
@@ -48,6 +49,7 @@ pub use conversation::{Conversation, Head, Member};
 pub use effect::{Append, Effect, EventRow, Row, Target};
 pub use input::{ConnectionId, Identity, Input, Lane, ReadFailed, ReadId};
 pub use mutant::Mutant;
+pub use pair::Now;
 pub use record::{ConversationKey, Entry, NewMember, Record, TenantId, UserKey};
 pub use replication::{
     Acked, Answer, AppendEntries, AskId, Beat, Cfg, ClusterId, Echo, InSync, LogGone, Nonce, OrderRefused,
@@ -59,8 +61,9 @@ pub use state::{DedupBounds, Session, State, Tip, User};
 
 use catch_up::Reading;
 use connection::{Connection, Whereabouts};
-use duet_protocol::{CodecError, Delivery, Frame, SessionId, TenantName};
+use duet_protocol::{CodecError, SessionId, TenantName};
 use hub::Hub;
+use pair::Pair;
 use presence::Board;
 use release::Held;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -94,6 +97,10 @@ pub struct Core {
     /// The entry with which this reign began; nobody is welcome before it is committed.
     reign_index: u64,
     typing_version: u64,
+    /// On how many disks an entry is that is committed now.
+    replicas: u8,
+    /// Only on a node of a pair.
+    pair: Option<Pair>,
 }
 
 /// Why a log cannot be replayed: it is damaged or not the one that belongs to the checkpoint.
@@ -129,11 +136,7 @@ impl Core {
         for bytes in tail {
             let after = state.tip.index;
             let entry = Entry::decode(&bytes).map_err(|error| BadLog::Damaged { after, error })?;
-            let follows = entry.index == after + 1
-                && entry.chain_before == state.tip.chain
-                && entry.epoch >= state.tip.epoch
-                && entry.at_ms >= state.tip.at_ms;
-            if !follows {
+            if !entry.follows(&state.tip) {
                 return Err(BadLog::Broken { index: entry.index });
             }
             state.apply(&entry, &bytes, config.dedup_bounds());
@@ -160,15 +163,23 @@ impl Core {
             opening: BTreeMap::new(),
             reign_index: 0,
             typing_version: 0,
+            replicas: 1,
+            pair: None,
         })
     }
 
-    /// Begins a reign: a new epoch, the tenants that the configuration names, and everyone who had a session is expected back.
+    /// Begins a reign: a new epoch, the tenants that the configuration names, and everyone who had a session is expected
+    /// back. For a node without a peer; one of a pair [joins](Self::join).
     pub fn start(&mut self, now_ms: u64, tenants: &[TenantName]) {
         let now_ms = now_ms.max(self.state.tip.at_ms);
-        if !self.has_mutant(Mutant::EpochKept) {
-            self.epoch = self.state.tip.epoch + 1;
-        }
+        let kept = self.has_mutant(Mutant::EpochKept);
+        self.begin_reign(now_ms, if kept { self.epoch } else { self.state.tip.epoch + 1 }, tenants);
+        // The entries that were found behind the checkpoint wait no longer than new ones.
+        self.timers.set(now_ms + self.config.checkpoint_after_ms, Timer::Checkpoint);
+    }
+
+    fn begin_reign(&mut self, now_ms: u64, epoch: u64, tenants: &[TenantName]) {
+        self.epoch = epoch;
         self.reign_index = self.append(now_ms, Record::EpochBegan);
         for name in tenants {
             if self.state.tenant_id(name).is_none() {
@@ -178,14 +189,21 @@ impl Core {
             }
         }
         self.expect_sessions(now_ms);
-        // The entries that were found behind the checkpoint wait no longer than new ones.
-        self.timers.set(now_ms + self.config.checkpoint_after_ms, Timer::Checkpoint);
     }
 
-    /// Takes in a fact. `now_ms` is Unix milliseconds; a clock that goes back is held at the log's time.
-    pub fn handle(&mut self, now_ms: u64, input: Input) {
-        let now_ms = now_ms.max(self.state.tip.at_ms);
-        self.run_timers(now_ms);
+    /// Takes in a fact. A clock that goes back is held at the log's time.
+    pub fn handle(&mut self, now: impl Into<Now>, input: Input) {
+        let now = now.into();
+        let now_ms = now.unix_ms.max(self.state.tip.at_ms);
+        if self.pair.is_some() {
+            self.handle_in_pair(now, now_ms, input);
+        } else {
+            self.run_timers(now_ms);
+            self.take_input(now_ms, input);
+        }
+    }
+
+    fn take_input(&mut self, now_ms: u64, input: Input) {
         match input {
             Input::Hello { connection, identity, hello, entropy } => {
                 self.hello(now_ms, connection, identity, &hello, &entropy);
@@ -216,14 +234,16 @@ impl Core {
     /// When to send [`Input::Tick`], Unix milliseconds.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        self.timers.next_ms()
+        let stands_still = matches!(self.role(), Some(Role::Primary { serving: false, .. }));
+        self.timers.next_ms().filter(|_| !stands_still)
     }
 
     /// Whether so much is on its way to the disk that commands should wait. Not while the disk takes nothing: then no command
     /// adds to it, and each is answered.
     #[must_use]
     pub fn is_saturated(&self) -> bool {
-        !self.read_only && self.state.tip.index - self.commit >= self.config.in_flight_max
+        let full = self.state.tip.index - self.commit >= self.config.in_flight_max;
+        !self.read_only && full || self.holds_commands_back()
     }
 
     /// The fold, for checks and figures. Entries beyond [`Core::commit_index`] are in it as well.
@@ -252,15 +272,15 @@ impl Core {
         let bytes = entry.encode();
         self.state.apply(&entry, &bytes, self.config.dedup_bounds());
         let mut events = Vec::new();
-        for (key, event) in entry.record.events(at_ms) {
-            let seq = event.seq;
-            let frame = Delivery::Event(event).encode();
-            let row = Frame::split(&frame).1.slice(1..);
-            events.push(EventRow { conversation: key, seq, bytes: row });
-            self.hold(entry.index, Held::Event { key, seq, frame });
+        for (row, frame) in pair::event_rows(&entry) {
+            self.hold(entry.index, Held::Event { key: row.conversation, seq: row.seq, frame });
+            events.push(row);
         }
         let Entry { epoch, index, .. } = entry;
-        self.effects.push_back(Effect::Append(Append { index, epoch, bytes, events }));
+        self.effects.push_back(Effect::Append(Append { index, epoch, bytes: bytes.clone(), events }));
+        if let Some(pair) = &mut self.pair {
+            pair.replica.appended(&entry, bytes);
+        }
         if self.has_mutant(Mutant::ReleaseBeforeDurable) {
             self.advance_commit(index);
         }

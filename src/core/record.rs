@@ -3,6 +3,7 @@
 //! Encoded with the protocol's codec: append variants and never reorder them; old logs must stay readable.
 //! An encoded entry is `epoch · index · at_ms · chain before · record` (see `docs/storage.md`).
 
+use super::state::Tip;
 use bytes::Bytes;
 use duet_protocol::{
     ClientMessageId, ConversationId, DeviceId, DisplayName, Event, EventBody, SessionId, TenantName, UserId,
@@ -253,6 +254,22 @@ impl Entry {
     /// [`CodecError`] when the bytes are none.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         codec::decode(bytes)
+    }
+
+    /// Whether this entry joins on to a log that ends at `tip`.
+    #[must_use]
+    pub fn follows(&self, tip: &Tip) -> bool {
+        self.index == tip.index + 1
+            && self.chain_before == tip.chain
+            && self.epoch >= tip.epoch
+            && self.at_ms >= tip.at_ms
+    }
+
+    /// The end of a log whose last entry this is; `bytes` is its encoding.
+    #[must_use]
+    pub fn tip_after(&self, bytes: &[u8]) -> Tip {
+        let chain = Self::chain_after(self.chain_before, bytes);
+        Tip { epoch: self.epoch, index: self.index, at_ms: self.at_ms, chain }
     }
 
     /// The chain after the entry whose encoding is `bytes`: XXH3-64, seeded with the chain before it.

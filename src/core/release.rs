@@ -10,7 +10,9 @@ use super::{
 };
 use bytes::Bytes;
 use duet_protocol::{
-    ClientMessageId, Code, Delivery, UserId, delivery::Availability, delivery::Unsubscribed,
+    Code, Delivery, UserId,
+    command::Durability,
+    delivery::{Availability, Published, Unsubscribed},
 };
 
 /// Something that depends on an entry.
@@ -18,15 +20,9 @@ use duet_protocol::{
 pub(super) enum Held {
     /// A frame for one lane.
     Send { connection: ConnectionId, lane: Lane, frame: Bytes, owed: Owed },
-    /// The answer to a message on its conversation's lane, if the lane is still the one of the question.
-    Answer {
-        key: ConversationKey,
-        connection: ConnectionId,
-        lane: Lane,
-        since: u32,
-        id: ClientMessageId,
-        frame: Bytes,
-    },
+    /// The acknowledgement of a message, if the lane is still the one of the question. On how many disks it is shows when
+    /// it is released.
+    Published { key: ConversationKey, connection: ConnectionId, lane: Lane, since: u32, published: Published },
     /// An event for who listens then.
     Event { key: ConversationKey, seq: u64, frame: Bytes },
     /// A frame about a conversation that is no event: watermarks.
@@ -50,7 +46,7 @@ impl Held {
     pub(super) fn is_owed(&self) -> bool {
         match self {
             Self::Send { owed, .. } => *owed != Owed::Nothing,
-            Self::Answer { .. } | Self::Opened { .. } | Self::Read { .. } => true,
+            Self::Published { .. } | Self::Opened { .. } | Self::Read { .. } => true,
             _ => false,
         }
     }
@@ -104,9 +100,13 @@ impl Core {
                     self.effects.push_back(Effect::Send { connection, lane, frame });
                 }
             }
-            Held::Answer { key, connection, lane, since, frame, .. } => {
+            Held::Published { key, connection, lane, since, mut published } => {
                 if self.hub.listener_mut(key, connection, lane).is_some_and(|l| l.since == since) {
-                    self.effects.push_back(Effect::Send { connection, lane, frame });
+                    published.replicas = self.replicas();
+                    if published.replicas > 1 {
+                        published.durability = Durability::Mirrored;
+                    }
+                    self.send(connection, lane, &Delivery::Published(published));
                 }
             }
             Held::Event { key, seq, frame } => {

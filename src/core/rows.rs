@@ -34,6 +34,8 @@ pub enum RowKey {
     Dedup(u64),
     /// The floor of a tenant in that table, Unix milliseconds.
     DedupFloor(TenantId),
+    /// The first index of a reign.
+    Reign(u64),
 }
 
 /// A row that cannot be read: the checkpoint is damaged.
@@ -78,6 +80,7 @@ impl RowKey {
                 join(MEMBER, &[&tenant, &key.conversation.0, user])
             }
             Self::Dedup(pack) => join(DEDUP, &[&pack.to_be_bytes()]),
+            Self::Reign(epoch) => join(REIGN, &[&epoch.to_be_bytes()]),
             Self::DedupFloor(tenant) => join(DEDUP_FLOOR, &[&tenant.0.to_be_bytes()]),
         }
     }
@@ -134,6 +137,10 @@ impl State {
                     let tenant = TenantId(u32::from_be_bytes(array(kind, rest)?));
                     floors.insert(tenant, read::<u64>(kind, &value)?);
                 }
+                (REIGN, rest) => {
+                    let epoch = u64::from_be_bytes(array(kind, rest)?);
+                    state.reigns.insert(epoch, read(kind, &value)?);
+                }
                 _ => return Err(BadRow::Key(kind)),
             }
         }
@@ -175,6 +182,7 @@ impl State {
                 self.conversations.get(key).and_then(|c| c.members.get(user)).map(codec::encode)
             }
             RowKey::Dedup(pack) => self.dedup.pack(*pack),
+            RowKey::Reign(epoch) => self.reigns.get(epoch).map(codec::encode),
             RowKey::DedupFloor(tenant) => {
                 self.dedup.floor_ms(*tenant).map(|floor_ms| codec::encode(&floor_ms))
             }
@@ -190,6 +198,7 @@ const CONVERSATION: u8 = 0x05;
 const MEMBER: u8 = 0x06;
 pub(super) const DEDUP: u8 = 0x07;
 const DEDUP_FLOOR: u8 = 0x08;
+const REIGN: u8 = 0x09;
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];

@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct State {
     /// Where the log stands.
     pub tip: Tip,
+    /// The first index of each of the last [`REIGNS_MAX`] reigns, by epoch.
+    pub reigns: BTreeMap<u64, u64>,
     /// Tenants by number.
     pub tenants: BTreeMap<TenantId, TenantName>,
     /// Users that were ever seen.
@@ -99,12 +101,7 @@ impl State {
         assert_eq!(entry.index, self.tip.index + 1, "the log has a hole");
         assert_eq!(entry.chain_before, self.tip.chain, "the log is not the one that was applied so far");
         assert!(entry.at_ms >= self.tip.at_ms && entry.epoch >= self.tip.epoch, "log time went back");
-        self.tip = Tip {
-            epoch: entry.epoch,
-            index: entry.index,
-            at_ms: entry.at_ms,
-            chain: Entry::chain_after(entry.chain_before, bytes),
-        };
+        self.tip = entry.tip_after(bytes);
         self.apply_record(&entry.record);
         let forgotten = self.dedup.forget(entry.at_ms, bounds.window_ms, bounds.entries_max);
         self.dirty.extend(forgotten.packs.into_iter().map(RowKey::Dedup));
@@ -113,7 +110,7 @@ impl State {
 
     fn apply_record(&mut self, record: &Record) {
         match record {
-            Record::EpochBegan => {}
+            Record::EpochBegan => self.count_reign(),
             Record::TenantRegistered { tenant, name } => {
                 self.tenants.insert(*tenant, name.clone());
                 self.dirty.insert(RowKey::Tenant(*tenant));
@@ -231,6 +228,16 @@ impl State {
         }
     }
 
+    fn count_reign(&mut self) {
+        self.reigns.insert(self.tip.epoch, self.tip.index);
+        self.dirty.insert(RowKey::Reign(self.tip.epoch));
+        while self.reigns.len() > REIGNS_MAX
+            && let Some((epoch, _)) = self.reigns.pop_first()
+        {
+            self.dirty.insert(RowKey::Reign(epoch));
+        }
+    }
+
     fn see_user(&mut self, key: &UserKey, name: &DisplayName, role: Role) {
         let (name, last_seen_ms) = (name.clone(), 0);
         let fresh = User { name: name.clone(), role, availability: Availability::Online, last_seen_ms };
@@ -320,3 +327,6 @@ impl State {
         conversation
     }
 }
+
+/// Reigns that are remembered.
+pub const REIGNS_MAX: usize = 1_024;

@@ -44,6 +44,12 @@ impl Timers {
         }
     }
 
+    /// Takes every other deadline away.
+    pub fn keep(&mut self, kept: impl Fn(&Timer) -> bool) {
+        self.by_time.retain(|(_, timer)| kept(timer));
+        self.by_timer.retain(|timer, _| kept(timer));
+    }
+
     /// The earliest deadline.
     #[must_use]
     pub fn next_ms(&self) -> Option<u64> {

@@ -127,6 +127,8 @@ pub enum Answer {
     Value(Option<Cfg>),
     /// The swap happened.
     Swapped,
+    /// The question certainly never reached the arbiter: no connection was there. Nothing happened, and nothing is known.
+    NotSent,
     /// Nobody knows: no answer, or one that does not say. A swap may have happened or may yet happen.
     Unknown,
 }

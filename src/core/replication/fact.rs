@@ -1,7 +1,7 @@
 //! What a node of a pair is told beyond what concerns clients, and what it wants done.
 
 use super::{
-    cfg::{Answer, AskId, Question, Side},
+    cfg::{Answer, AskId, Cfg, Question, Side},
     message::PeerMessage,
 };
 use bytes::Bytes;
@@ -95,16 +95,21 @@ pub enum PairEffect {
     },
     /// Send the peer a snapshot; answer with [`PairFact::SnapshotDone`].
     SendSnapshot,
-    /// This node's log cannot go on: keep what lies above `fork` in `lost+found`, throw the store away, take a snapshot.
+    /// This node's log cannot go on: keep what lies above `fork` in `lost+found`, put the store aside, begin with an empty
+    /// one. Nothing else is done with this core.
     Resync {
-        /// The last index that both logs share; 0 when nothing is worth keeping.
-        fork: u64,
+        /// The last index that both logs share, if entries above it are this node's own.
+        fork: Option<u64>,
     },
+    /// Without an arbiter: the peer knows a newer value; make this node's register hold it.
+    Adopt(Cfg),
     /// The role changed: for logs, metrics, readiness and the page of the operator.
     Role(Role),
     /// Everything in memory is to be thrown away and read from the disk again, as a process that starts does: what this
     /// node appended and nobody acknowledged may be taken back.
     Restart,
+    /// This primary follows from now on, and its clients were sent away.
+    SteppedDown,
     /// Answer to an operator.
     Told {
         /// Which request.

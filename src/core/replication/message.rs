@@ -34,14 +34,15 @@ pub enum PeerMessage {
         /// The highest epoch that the sender has seen.
         max_epoch: u64,
     },
-    /// Anyone: the newest value of the register that I have seen. Sent when a link begins and when it changes.
-    Told(Cfg),
-    /// Primary: your log cannot be continued; take a snapshot. `fork` is the last index that our logs share.
+    /// Anyone: the newest value of the register that I have seen, if any. Sent when a link begins and when it changes.
+    Told(Option<Cfg>),
+    /// Primary: your log cannot be continued; begin anew and take a snapshot.
     Resync {
         /// The reign.
         epoch: u64,
-        /// Entries above it are the standby's own; 0 when it only lags too far behind.
-        fork: u64,
+        /// The last index that both logs share, if the standby has entries of its own above it; without any it only lags
+        /// too far behind.
+        fork: Option<u64>,
     },
 }
 
