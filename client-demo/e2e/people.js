@@ -1,12 +1,27 @@
 /** A visitor and an agent at the page, by what a person sees: roles and names. */
-import { chromium } from 'playwright-core';
+import { chromium, firefox } from 'playwright-core';
 
 const WITHIN_MS = 20_000;
 const ARGS = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'];
+const FIREFOX = { channel: 'moz-firefox', executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr' };
 
 /** Debian's Chromium, or the one that `CHROMIUM` names. */
 export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+}
+
+/**
+ * Debian's Firefox, or the one that `FIREFOX` names: an unpatched one, driven by WebDriver BiDi.
+ * playwright-core 1.65 demands `emulation.setMediaFeaturesOverride` of it, which Firefox ESR 153 does not have.
+ */
+export function launchFirefox() {
+  return firefox.launch(FIREFOX);
+}
+
+/** As `launchFirefox`, with a way to end it as a crash would: nothing is said to anybody. */
+export async function launchDoomedFirefox() {
+  const server = await firefox.launchServer(FIREFOX);
+  return { browser: await firefox.connect(server.wsEndpoint()), kill: () => server.kill() };
 }
 
 /** One window of a person. */
@@ -30,6 +45,13 @@ export class Person {
   async say(text) {
     await this.field.fill(text);
     await this.room.getByRole('button', { name: 'Send', exact: true }).click();
+  }
+
+  /** As `say`, key by key, and sent with Enter. */
+  async types(text) {
+    await this.field.click();
+    await this.page.keyboard.type(text);
+    await this.page.keyboard.press('Enter');
   }
 
   /** The bubble with exactly this text. */
