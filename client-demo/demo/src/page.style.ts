@@ -108,19 +108,6 @@ export const pageStyle = css`
   .tabs {
     display: none;
   }
-  .badge {
-    min-inline-size: 18px;
-    padding: 0 5px;
-    border-radius: 9px;
-    background: var(--accent);
-    color: var(--on-accent);
-    font-size: 12px;
-    line-height: 18px;
-    text-align: center;
-  }
-  .alone main {
-    grid-template-columns: minmax(0, 1fr);
-  }
   :host([data-only]) main {
     grid-template-columns: minmax(0, 1fr);
   }

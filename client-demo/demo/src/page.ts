@@ -5,6 +5,8 @@
 import type { DuetClient } from '@duet/client';
 import '@duet/desk';
 import {
+  badge,
+  badgeStyle,
   type DuetChat,
   icon,
   LANGUAGES,
@@ -37,7 +39,7 @@ const narrow = matchMedia('(width < 1000px)');
 
 /** `<duet-demo>`. */
 export class DuetDemo extends LitElement {
-  static override styles = [theme, pageStyle];
+  static override styles = [theme, badgeStyle, pageStyle];
   static override properties = {
     visitor: { state: true },
     agent: { state: true },
@@ -129,17 +131,7 @@ export class DuetDemo extends LitElement {
             this.tab = side;
           }}
         >
-          ${texts().text(`page.${side}`)}
-          ${
-            unread > 0
-              ? html`<span
-                  class="badge figures"
-                  role="img"
-                  aria-label=${texts().text('desk.unread', { count: unread })}
-                  >${unread}</span
-                >`
-              : nothing
-          }
+          ${texts().text(`page.${side}`)} ${badge(unread)}
         </button>`;
       })}
     </div>`;

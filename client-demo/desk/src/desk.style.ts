@@ -1,7 +1,7 @@
 /** The look of the desk. */
 import { css } from 'lit';
 
-/** Columns by the desk's own width, heads, notices. */
+/** Columns by the desk's own width, availability, notices. */
 export const deskStyle = css`
   :host {
     display: block;
@@ -38,24 +38,11 @@ export const deskStyle = css`
     min-block-size: 0;
   }
   header {
-    display: flex;
-    align-items: center;
     gap: 8px;
-    block-size: 64px;
-    flex: none;
-    padding: 0 12px 0 16px;
-    border-block-end: 1px solid var(--line);
   }
   .me {
     flex: 1;
     min-inline-size: 0;
-  }
-  h2 {
-    overflow: hidden;
-    font-size: 15px;
-    font-weight: 600;
-    text-overflow: ellipsis;
-    white-space: nowrap;
   }
   .me duet-presence {
     display: flex;
@@ -104,16 +91,6 @@ export const deskStyle = css`
     padding: 12px 20px 16px;
     color: var(--quiet);
     text-align: center;
-  }
-  .problem {
-    padding: 4px 20px;
-    color: var(--bad);
-    font-size: 12px;
-    text-align: center;
-  }
-  .problem small {
-    color: var(--quiet);
-    font-size: inherit;
   }
   .empty {
     margin: auto;

@@ -6,9 +6,12 @@ import type { Availability, Conversation, DuetClient, DuetError, InboxEntry } fr
 import {
   customerOf,
   type DuetConversation,
+  headStyle,
   icon,
   Localized,
   nameOf,
+  problem,
+  problemStyle,
   texts,
   theme,
   Watching,
@@ -27,7 +30,7 @@ const AVAILABILITIES = ['online', 'busy', 'away', 'offline'] as const satisfies 
 
 /** `<duet-desk>`; set `client` and `scope`. It connects and watches the queue by itself. */
 export class DuetDesk extends LitElement {
-  static override styles = [theme, deskStyle];
+  static override styles = [theme, headStyle, problemStyle, deskStyle];
   static override properties = {
     client: { attribute: false },
     scope: {},
@@ -163,7 +166,7 @@ export class DuetDesk extends LitElement {
         .scope=${this.scope}
         ?mute=${!mine || entry?.status !== 'active'}
       >
-        <div slot="notice">${this.#notice(entry, mine)}${this.#trouble()}</div>
+        <div slot="notice">${this.#notice(entry, mine)}${problem(this.problem)}</div>
       </duet-conversation>
     `;
   }
@@ -185,15 +188,6 @@ export class DuetDesk extends LitElement {
       case 'closed':
         return say.text('chat.closed');
     }
-  }
-
-  #trouble(): unknown {
-    const { problem } = this;
-    if (problem === undefined) return nothing;
-    return html`<p class="problem" role="alert">
-      ${texts().error(problem.name)}
-      <small>${texts().text('error.code', { code: String(problem.code) })}</small>
-    </p>`;
   }
 
   #pick(id: string | undefined, focus = true): void {

@@ -1,6 +1,17 @@
 /** The queue: every support conversation that concerns the agent, with what is unread. Arrow keys move through it. */
 import type { DuetClient, InboxEntry } from '@duet/client';
-import { avatar, avatarStyle, customerOf, Localized, texts, theme, Ticking, Watching } from '@duet/widget';
+import {
+  avatar,
+  avatarStyle,
+  badge,
+  badgeStyle,
+  customerOf,
+  Localized,
+  texts,
+  theme,
+  Ticking,
+  Watching,
+} from '@duet/widget';
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { sectionsOf } from './sections';
@@ -10,6 +21,7 @@ export class DuetQueue extends LitElement {
   static override styles = [
     theme,
     avatarStyle,
+    badgeStyle,
     css`
       :host {
         display: block;
@@ -90,17 +102,6 @@ export class DuetQueue extends LitElement {
         gap: 3px;
         min-block-size: 36px;
       }
-      .badge {
-        min-inline-size: 18px;
-        padding: 0 5px;
-        border-radius: 9px;
-        background: var(--accent);
-        color: var(--on-accent);
-        font-size: 12px;
-        font-weight: 600;
-        line-height: 18px;
-        text-align: center;
-      }
       .empty {
         padding: 32px 16px;
         color: var(--quiet);
@@ -116,9 +117,6 @@ export class DuetQueue extends LitElement {
         .item[aria-current] {
           outline: 2px solid Highlight;
           outline-offset: -2px;
-        }
-        .badge {
-          border: 1px solid CanvasText;
         }
       }
     `,
@@ -187,18 +185,7 @@ export class DuetQueue extends LitElement {
       <span class="words"
         ><span class="name">${customer.name}</span><span class="about">${this.#about(entry)}</span></span
       >
-      <span class="end"
-        ><time>${say.ago(entry.activeAt, now)}</time>${
-          entry.unread > 0
-            ? html`<span
-                class="badge figures"
-                aria-label=${say.text('desk.unread', { count: entry.unread })}
-                role="img"
-                >${entry.unread > 99 ? '99+' : entry.unread}</span
-              >`
-            : nothing
-        }</span
-      >
+      <span class="end"><time>${say.ago(entry.activeAt, now)}</time>${badge(entry.unread)}</span>
     </button>`;
   }
 

@@ -1,7 +1,7 @@
 /** The look of the visitor's chat. */
 import { css } from 'lit';
 
-/** Header, welcome, notices. */
+/** Who it is about, welcome, notices. */
 export const chatStyle = css`
   :host {
     display: flex;
@@ -10,14 +10,6 @@ export const chatStyle = css`
     overflow: hidden;
     background: var(--surface);
   }
-  header {
-    display: flex;
-    align-items: center;
-    gap: 12px;
-    block-size: 64px;
-    padding: 0 12px 0 16px;
-    border-block-end: 1px solid var(--line);
-  }
   .emblem {
     background: var(--accent);
     color: var(--on-accent);
@@ -25,13 +17,6 @@ export const chatStyle = css`
   .who {
     flex: 1;
     min-inline-size: 0;
-  }
-  h2 {
-    overflow: hidden;
-    font-size: 15px;
-    font-weight: 600;
-    text-overflow: ellipsis;
-    white-space: nowrap;
   }
   .state {
     block-size: 18px;
@@ -105,15 +90,5 @@ export const chatStyle = css`
     color: var(--quiet);
     font-size: 14px;
     text-align: center;
-  }
-  .problem {
-    padding: 4px 20px;
-    color: var(--bad);
-    font-size: 12px;
-    text-align: center;
-  }
-  .problem small {
-    color: var(--quiet);
-    font-size: inherit;
   }
 `;

@@ -11,8 +11,10 @@ import { avatar, avatarStyle } from './parts/avatar';
 import './parts/banner';
 import './parts/conversation';
 import type { DuetConversation } from './parts/conversation';
+import { headStyle } from './parts/head';
 import { icon } from './parts/icons';
 import './parts/presence';
+import { problem, problemStyle } from './parts/problem';
 import './parts/strip';
 import { theme } from './parts/theme';
 import { Watching } from './parts/watching';
@@ -23,7 +25,7 @@ import { Localized, texts } from './text/locale';
  * issues tokens by name takes note of it; then `duet-started`, and `duet-ended` when the visitor has ended it.
  */
 export class DuetChat extends LitElement {
-  static override styles = [theme, avatarStyle, chatStyle];
+  static override styles = [theme, avatarStyle, headStyle, problemStyle, chatStyle];
   static override properties = {
     client: { attribute: false },
     scope: {},
@@ -130,7 +132,7 @@ export class DuetChat extends LitElement {
       <button class="button primary" type="submit" aria-disabled=${starting ? 'true' : nothing}>
         ${texts().text(starting ? 'chat.starting' : 'chat.start')}
       </button>
-      ${this.#trouble()}
+      ${problem(this.problem)}
     </form>`;
   }
 
@@ -142,7 +144,7 @@ export class DuetChat extends LitElement {
       .scope=${this.scope}
       ?mute=${closed}
     >
-      <div slot="notice">${this.#notice()}${this.#trouble()}</div>
+      <div slot="notice">${this.#notice()}${problem(this.problem)}</div>
     </duet-conversation>`;
   }
 
@@ -162,15 +164,6 @@ export class DuetChat extends LitElement {
       case undefined:
         return nothing;
     }
-  }
-
-  #trouble(): unknown {
-    const { problem } = this;
-    if (problem === undefined) return nothing;
-    return html`<p class="problem" role="alert">
-      ${texts().error(problem.name)}
-      <small>${texts().text('error.code', { code: String(problem.code) })}</small>
-    </p>`;
   }
 
   readonly #onStart = async (event: SubmitEvent): Promise<void> => {
