@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { after, before, describe, it } from 'node:test';
-import { agentOf, launch, Person, take, visitorOf } from './people.js';
-import { Server } from './server.js';
+import { describe, it } from 'node:test';
+import { agentOf, Person, take, visitorOf } from './people.js';
+import { place } from './place.js';
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -18,20 +18,12 @@ async function findings(page) {
 }
 
 describe('access', () => {
-  let [server, browser] = [];
-  before(async () => {
-    server = await Server.start();
-    browser = await launch();
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  const at = place();
 
   for (const colorScheme of ['light', 'dark']) {
     it(`axe finds nothing, ${colorScheme}: before a chat, within one, and when it is over`, async () => {
-      const context = await browser.newContext({ locale: 'en-GB', colorScheme, reducedMotion: 'reduce' });
-      const visitor = await Person.open(context, server.page, 'Visitor');
+      const context = await at.browser.newContext({ locale: 'en-GB', colorScheme, reducedMotion: 'reduce' });
+      const visitor = await Person.open(context, at.server.page, 'Visitor');
       const agent = new Person(visitor.page, 'Agent');
       await agent.is('connected');
       assert.deepEqual(await findings(visitor.page), []);
@@ -51,9 +43,9 @@ describe('access', () => {
   }
 
   it('axe finds nothing on a phone, in Chinese', async () => {
-    const context = await browser.newContext({ locale: 'zh-CN', viewport: { width: 390, height: 844 } });
+    const context = await at.browser.newContext({ locale: 'zh-CN', viewport: { width: 390, height: 844 } });
     const page = await context.newPage();
-    await page.goto(server.page);
+    await page.goto(at.server.page);
     await page.getByRole('tab', { name: '客服' }).waitFor();
     assert.equal(await page.locator('html').getAttribute('lang'), 'zh');
     assert.deepEqual(await findings(page), []);
@@ -64,8 +56,8 @@ describe('access', () => {
   });
 
   it('a chat needs no pointer', async () => {
-    const context = await browser.newContext({ locale: 'en-GB' });
-    const { page } = await Person.open(context, `${server.page}?as=visitor&user=nils`, 'Visitor');
+    const context = await at.browser.newContext({ locale: 'en-GB' });
+    const { page } = await Person.open(context, `${at.server.page}?as=visitor&user=nils`, 'Visitor');
     const active = () =>
       page.evaluate(() => {
         let element = document.activeElement;
@@ -82,7 +74,7 @@ describe('access', () => {
     await page.keyboard.press('Enter');
     await page.locator('[data-status="accepted"]').waitFor();
     assert.equal(await active(), 'Message', 'focus stays where one writes');
-    const agent = await agentOf(browser, server);
+    const agent = await agentOf(at);
     await agent.room.getByRole('button', { name: /Nils/ }).waitFor();
     await agent.room.getByRole('combobox', { name: 'Availability' }).focus();
     await agent.page.keyboard.press('Alt+ArrowDown');
@@ -96,9 +88,9 @@ describe('access', () => {
   });
 
   it('nothing is wider than a window of 320 pixels, from left to right and from right to left', async () => {
-    const visitor = await visitorOf(browser, server, 'Olga');
+    const visitor = await visitorOf(at, 'Olga');
     await visitor.say('An unbreakable word: ' + 'x'.repeat(300));
-    const agent = await agentOf(browser, server);
+    const agent = await agentOf(at);
     await agent.page.setViewportSize({ width: 320, height: 640 });
     await take(agent, 'Olga');
     for (const { page } of [visitor, agent]) {

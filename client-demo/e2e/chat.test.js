@@ -1,27 +1,19 @@
 /** A visitor and an agent, each in a browser profile of their own, against a real server. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { agentOf, launch, Person, take, visitorOf } from './people.js';
-import { Server } from './server.js';
+import { describe, it } from 'node:test';
+import { agentOf, Person, take, visitorOf } from './people.js';
+import { place } from './place.js';
 import { until } from './until.js';
 
 describe('a visitor and an agent', () => {
-  let [server, browser] = [];
-  before(async () => {
-    server = await Server.start();
-    browser = await launch();
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  const at = place();
 
   it('chat both ways over WebTransport, and see how far each message came', async () => {
-    const visitor = await visitorOf(browser, server, 'Ana');
+    const visitor = await visitorOf(at, 'Ana');
     await visitor.is('connected', 'webtransport');
     await visitor.say('Is anybody there?');
     await visitor.sees('Is anybody there?', 'accepted');
-    const agent = await agentOf(browser, server);
+    const agent = await agentOf(at);
     await take(agent, 'Ana');
     await agent.reads('Is anybody there?');
     await visitor.sees('Is anybody there?', 'read');
@@ -34,8 +26,8 @@ describe('a visitor and an agent', () => {
   });
 
   it('see each other come and go: a closed tab is a changed presence', async () => {
-    const visitor = await visitorOf(browser, server, 'Ben');
-    const agent = await agentOf(browser, server);
+    const visitor = await visitorOf(at, 'Ben');
+    const agent = await agentOf(at);
     await take(agent, 'Ben');
     const talk = agent.room.getByRole('region', { name: 'Current conversation' });
     await talk.getByText('Online', { exact: true }).waitFor();
@@ -44,7 +36,7 @@ describe('a visitor and an agent', () => {
   });
 
   it('keep drafts, history and place over a reload', async () => {
-    const visitor = await visitorOf(browser, server, 'Cleo');
+    const visitor = await visitorOf(at, 'Cleo');
     const lines = Array.from({ length: 120 }, (_, i) => `line ${i + 1}`);
     for (const line of lines) await visitor.say(line);
     await visitor.sees('line 120', 'accepted', 'delivered', 'read');
@@ -76,10 +68,10 @@ describe('a visitor and an agent', () => {
   });
 
   it('are one user in two tabs: one message, right counts, one place in the conversation', async () => {
-    const first = await visitorOf(browser, server, 'Dora');
+    const first = await visitorOf(at, 'Dora');
     const second = await Person.open(first.page.context(), first.page.url(), 'Visitor');
     await second.is('connected');
-    const agent = await agentOf(browser, server);
+    const agent = await agentOf(at);
     await take(agent, 'Dora');
     await first.say('from the first tab');
     await second.reads('from the first tab');
@@ -94,8 +86,8 @@ describe('a visitor and an agent', () => {
   });
 
   it('get one message of a send that a reload interrupts', async () => {
-    const visitor = await visitorOf(browser, server, 'Emil');
-    const agent = await agentOf(browser, server);
+    const visitor = await visitorOf(at, 'Emil');
+    const agent = await agentOf(at);
     await take(agent, 'Emil');
     for (let round = 1; round <= 5; round += 1) {
       await visitor.say(`round ${round}`);
@@ -110,8 +102,8 @@ describe('a visitor and an agent', () => {
   });
 
   it('end a chat: the agent resolves it, a word of the visitor opens it again', async () => {
-    const visitor = await visitorOf(browser, server, 'Frida');
-    const agent = await agentOf(browser, server);
+    const visitor = await visitorOf(at, 'Frida');
+    const agent = await agentOf(at);
     await take(agent, 'Frida');
     await agent.room.getByRole('button', { name: 'Resolve', exact: true }).click();
     await visitor.room.getByText('This conversation was resolved.').waitFor();
@@ -120,10 +112,10 @@ describe('a visitor and an agent', () => {
   });
 
   it('count what is unread until it is read', async () => {
-    const visitor = await visitorOf(browser, server, 'Gus');
+    const visitor = await visitorOf(at, 'Gus');
     await visitor.say('one');
     await visitor.say('two');
-    const agent = await agentOf(browser, server);
+    const agent = await agentOf(at);
     const item = agent.room.getByRole('button', { name: /Gus/ });
     await item.getByRole('img', { name: '2 unread messages' }).waitFor();
     await take(agent, 'Gus');

@@ -1,17 +1,16 @@
 /** A visitor and an agent in different browsers: what is typed in Firefox is read in Chromium, and the other way round. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { agentOf, launch, launchDoomedFirefox, launchFirefox, take, visitorOf } from './people.js';
-import { Server } from './server.js';
+import { agentOf, launchDoomedFirefox, launchFirefox, take, visitorOf } from './people.js';
+import { place } from './place.js';
 
 const GONE = /Connection lost a moment ago|Offline/;
 
 describe('Firefox and Chromium', () => {
+  const at = place();
   const browsers = {};
-  let server;
   before(async () => {
-    server = await Server.start();
-    browsers.Chromium = await launch();
+    browsers.Chromium = at.browser;
     browsers.Firefox = await launchFirefox();
   });
   afterEach(async () => {
@@ -19,8 +18,7 @@ describe('Firefox and Chromium', () => {
     await Promise.all(contexts.map(context => context.close()));
   });
   after(async () => {
-    await Promise.all(Object.values(browsers).map(browser => browser.close()));
-    await server?.stop();
+    await browsers.Firefox?.close();
   });
 
   /**
@@ -29,8 +27,8 @@ describe('Firefox and Chromium', () => {
    */
   async function meet(name, visitorIn, transport = 'webtransport') {
     const agentIn = visitorIn === 'Firefox' ? 'Chromium' : 'Firefox';
-    const visitor = await visitorOf(browsers[visitorIn], server, name, `&transport=${transport}`);
-    const agent = await agentOf(browsers[agentIn], server, `&transport=${transport}`);
+    const visitor = await visitorOf({ ...at, browser: browsers[visitorIn] }, name, `&transport=${transport}`);
+    const agent = await agentOf({ ...at, browser: browsers[agentIn] }, `&transport=${transport}`);
     await take(agent, name);
     for (const side of [visitor, agent]) await side.is('connected', transport);
     return { visitor, agent };
@@ -71,10 +69,10 @@ describe('Firefox and Chromium', () => {
       const { visitor, agent } = await meet(`Bea-${visitorIn}`, visitorIn);
       await visitor.types('before');
       await agent.reads('before');
-      await server.kill();
+      await at.server.kill();
       await Promise.all([visitor.types('meanwhile'), agent.types('in the dark')]);
       await Promise.all([visitor.sees('meanwhile', 'queued'), agent.sees('in the dark', 'queued')]);
-      await server.restart();
+      await at.server.restart();
       await visitor.sees('meanwhile', 'read');
       await agent.sees('in the dark', 'read');
       await agent.types('after');
@@ -119,8 +117,8 @@ describe('Firefox and Chromium', () => {
   it('a visitor whose Firefox has crashed is missed', async () => {
     const { browser, kill } = await launchDoomedFirefox();
     try {
-      await visitorOf(browser, server, 'Fay', '&transport=webtransport');
-      const agent = await agentOf(browsers.Chromium, server);
+      await visitorOf({ ...at, browser }, 'Fay', '&transport=webtransport');
+      const agent = await agentOf(at);
       await take(agent, 'Fay');
       const talk = agent.room.getByRole('region', { name: 'Current conversation' });
       await talk.getByText('Online', { exact: true }).waitFor();

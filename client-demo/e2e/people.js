@@ -81,7 +81,7 @@ export class Person {
 }
 
 /** A visitor called `name` who has started a chat, in a browser profile of their own. */
-export async function visitorOf(browser, server, name, query = '') {
+export async function visitorOf({ server, browser }, name, query = '') {
   const context = await browser.newContext({ locale: 'en-GB' });
   const user = name.toLowerCase();
   const address = `${server.page}?as=visitor&user=${user}&name=${name}${query}`;
@@ -91,7 +91,7 @@ export async function visitorOf(browser, server, name, query = '') {
 }
 
 /** An agent at the desk, in a browser profile of their own. */
-export async function agentOf(browser, server, query = '') {
+export async function agentOf({ server, browser }, query = '') {
   const context = await browser.newContext({ locale: 'en-GB' });
   const agent = await Person.open(context, `${server.page}?as=agent&user=mira&name=Mira${query}`, 'Agent');
   await agent.is('connected');
