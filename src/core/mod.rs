@@ -31,6 +31,10 @@ mod input;
 mod lane_laws;
 mod mutant;
 mod pair;
+#[cfg(test)]
+mod pair_laws;
+#[cfg(test)]
+mod pair_rig;
 mod presence;
 mod record;
 mod reject;

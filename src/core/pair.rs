@@ -145,6 +145,9 @@ impl Core {
             return self.take_input(now_ms, input);
         }
         let Some(pair) = &mut self.pair else { return };
+        if pair.replica.has_dismissed() {
+            return self.refuse_client(&input);
+        }
         pair.waiting.push_back(input);
         if pair.waiting.len() > WAITING_MAX {
             self.dismiss(now_ms);

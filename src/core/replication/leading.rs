@@ -36,7 +36,7 @@ pub(super) struct Leading {
     arbiter_lease_ms: Option<u64>,
     /// Since when nothing is served.
     lapsed_ms: Option<u64>,
-    dismissed: bool,
+    pub(super) dismissed: bool,
     beat_ms: u64,
     /// When the peer was heard last in this reign.
     heard_ms: u64,

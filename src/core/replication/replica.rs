@@ -222,6 +222,11 @@ impl Replica {
         matches!(&self.duty, Duty::Leading(leading) if leading.serves)
     }
 
+    /// Whether clients were sent away because the lease is over.
+    pub(in crate::core) fn has_dismissed(&self) -> bool {
+        matches!(&self.duty, Duty::Leading(leading) if leading.dismissed)
+    }
+
     /// Whether commands may be taken: not while a switchover drains.
     pub(in crate::core) fn takes_commands(&self) -> bool {
         self.serving() && self.order.is_none_or(|order| order.order != PairOrder::Switchover)
