@@ -5,6 +5,7 @@ pub mod admin;
 #[cfg(feature = "server")]
 pub mod config;
 pub mod core;
+pub mod peer;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]

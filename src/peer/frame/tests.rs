@@ -1,0 +1,153 @@
+//! Laws of the frames, and their golden bytes.
+
+use super::*;
+use crate::core::{Acked, Beat, Cfg, ClusterId, Echo, InSync, Nonce, Position, Side, StoreId};
+
+fn cfg() -> Cfg {
+    Cfg {
+        ver: 3,
+        epoch: 2,
+        primary: Side::B,
+        in_sync: InSync::alone(Side::B, StoreId([5; 16])),
+        holder: Nonce([6; 16]),
+        cluster: ClusterId([7; 16]),
+    }
+}
+
+fn position() -> Position {
+    Position { epoch: 2, index: 300, chain: 0x0102_0304_0506_0708 }
+}
+
+fn echo() -> Echo {
+    Echo {
+        epoch: 2,
+        nonce: Nonce([8; 16]),
+        store: StoreId([9; 16]),
+        sent_ms: 70_000,
+        acked: 299,
+        applied: Position::default(),
+        end: position(),
+    }
+}
+
+fn append(entries: &[&[u8]]) -> AppendEntries {
+    let entries = entries.iter().map(|entry| Bytes::copy_from_slice(entry)).collect();
+    AppendEntries { epoch: 2, prev: position(), entries, commit: 299 }
+}
+
+#[allow(clippy::useless_conversion, reason = "an option or not, the bytes are compared elsewhere")]
+fn messages() -> Vec<PeerMessage> {
+    let beat = Beat { epoch: 2, holder: Nonce([6; 16]), commit: 1, end: 2, sent_ms: 3, cfg: cfg() };
+    let large = [7_u8; 70_000];
+    vec![
+        PeerMessage::Beat(beat),
+        PeerMessage::Echo(echo()),
+        PeerMessage::Stale { max_epoch: u64::MAX },
+        PeerMessage::Told(cfg().into()),
+        PeerMessage::Acked(Acked { epoch: 2, nonce: Nonce([8; 16]), upto: 300 }),
+        PeerMessage::Rewind(echo()),
+        PeerMessage::Resync { epoch: 2, fork: 300_u64.into() },
+        PeerMessage::Append(append(&[])),
+        PeerMessage::Append(append(&[b"one", b"", &large, b"two", &large])),
+    ]
+}
+
+fn bytes(message: &PeerMessage) -> (Lane, Vec<u8>) {
+    let encoded = encode(message).unwrap();
+    let bytes: Vec<u8> = encoded.chunks.iter().flatten().copied().collect();
+    assert_eq!(bytes.len(), encoded.bytes, "the size that a queue counts is the size that is sent");
+    (encoded.lane, bytes)
+}
+
+fn read(lane: Lane, bytes: &[u8]) -> Result<PeerMessage, FrameError> {
+    let (length, frame) = bytes.split_first_chunk().unwrap();
+    assert_eq!(frame_length(lane, *length)?, frame.len());
+    decode(lane, &Bytes::copy_from_slice(frame))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn every_message_comes_back_as_it_was() {
+    for message in messages() {
+        let (lane, bytes) = bytes(&message);
+        assert_eq!(read(lane, &bytes), Ok(message));
+    }
+}
+
+#[test]
+fn the_bytes_are_those_of_the_document() {
+    let golden = [
+        (messages()[2].clone(), "0000000a03fdffffffffffffffff"),
+        (
+            PeerMessage::Acked(Acked { epoch: 2, nonce: Nonce([8; 16]), upto: 300 }),
+            "00000015050208080808080808080808080808080808fb2c01",
+        ),
+        (
+            PeerMessage::Append(append(&[b"one", b""])),
+            "000000230812\
+             02\
+             02fb2c01fd0807060504030201\
+             fb2b01\
+             02\
+             000000036f6e65\
+             00000000",
+        ),
+    ];
+    for (message, wanted) in golden {
+        assert_eq!(hex(&bytes(&message).1), wanted, "{message:?}");
+    }
+}
+
+#[test]
+fn a_message_in_the_wrong_lane_is_refused() {
+    for message in messages() {
+        let (lane, bytes) = bytes(&message);
+        let other = if lane == Lane::Log { Lane::Pulse } else { Lane::Log };
+        let refused = read(other, &bytes);
+        assert!(matches!(refused, Err(FrameError::Kind { .. } | FrameError::TooLong { .. })), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_frame_cut_short_or_with_something_behind_it_is_refused() {
+    for message in messages() {
+        let (lane, bytes) = bytes(&message);
+        let frame = Bytes::from(bytes).slice(LENGTH_BYTES..);
+        for end in (0..frame.len()).rev().take(300).chain(0..frame.len().min(300)) {
+            assert!(decode(lane, &frame.slice(..end)).is_err(), "{message:?} cut at {end}");
+        }
+        let longer = Bytes::from([&frame[..], &[0]].concat());
+        assert!(decode(lane, &longer).is_err(), "{message:?}");
+    }
+}
+
+#[test]
+fn a_limit_is_a_limit_on_both_sides() {
+    let entry = Bytes::from(vec![0; ENTRY_BYTES_MAX]);
+    let batch = |entries| PeerMessage::Append(AppendEntries { entries, ..append(&[]) });
+    assert!(encode(&batch(vec![entry.clone(); FRAME_BYTES_MAX / ENTRY_BYTES_MAX - 1])).is_ok());
+    let refused = encode(&batch(vec![entry; FRAME_BYTES_MAX / ENTRY_BYTES_MAX]));
+    assert!(matches!(refused, Err(FrameError::TooLong { what: "a batch", .. })));
+    let refused = encode(&batch(vec![Bytes::from(vec![0; ENTRY_BYTES_MAX + 1])]));
+    assert!(matches!(refused, Err(FrameError::TooLong { what: "an entry", .. })));
+    let refused = encode(&batch(vec![Bytes::new(); ENTRIES_MAX + 1]));
+    assert!(matches!(refused, Err(FrameError::Entries(_))));
+
+    for lane in [Lane::Pulse, Lane::Log] {
+        assert_eq!(frame_length(lane, [0; 4]), Err(FrameError::Empty));
+        assert!(frame_length(lane, u32::MAX.to_be_bytes()).is_err());
+    }
+    let small = Bytes::from([&[BEAT][..], &[0; SMALL_BYTES_MAX]].concat());
+    assert!(matches!(decode(Lane::Pulse, &small), Err(FrameError::TooLong { .. })));
+}
+
+#[test]
+fn a_batch_that_claims_more_than_it_holds_costs_nothing() {
+    let head = AppendHead { epoch: 1, prev: position(), commit: 0, count: 60_000 };
+    let head = codec::encode(&head);
+    let frame = [&[APPEND, u8::try_from(head.len()).unwrap()][..], &head, &[0, 0, 0, 1]].concat();
+    assert_eq!(decode(Lane::Log, &frame.into()), Err(FrameError::Batch));
+}
