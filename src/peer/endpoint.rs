@@ -115,6 +115,12 @@ impl PeerEndpoint {
         self.endpoint.local_addr()
     }
 
+    /// Why there was no link last, if there was none since the last one; for people.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<&LinkError> {
+        self.said.as_ref().map(|(error, _)| error)
+    }
+
     /// Calls the peer elsewhere from the next call on, `host:port`.
     pub fn set_peer(&mut self, peer: &str) {
         peer.clone_into(&mut self.config.peer);

@@ -14,6 +14,8 @@ pub mod frame;
 pub mod hello;
 
 #[cfg(feature = "server")]
+mod authority;
+#[cfg(feature = "server")]
 mod ended;
 #[cfg(feature = "server")]
 mod endpoint;
@@ -26,6 +28,8 @@ mod identity;
 #[cfg(feature = "server")]
 mod incoming;
 #[cfg(feature = "server")]
+mod init;
+#[cfg(feature = "server")]
 mod link;
 #[cfg(feature = "server")]
 mod outgoing;
@@ -34,12 +38,14 @@ mod standing;
 
 #[cfg(feature = "server")]
 pub use {
+    authority::{Authority, Signed},
     ended::{LinkEnded, LinkError},
     endpoint::{ALPN_PEER, PeerConfig, PeerEndpoint},
     file::{ArrivingFile, FileFailed, LinkFiles, Pace, ReceivedFile},
     greeting::GREETING_MAX,
     identity::{BadIdentity, Identity, IdentityFiles, Member, hex},
     incoming::LinkReceiver,
+    init::{InitFailed, PairFiles, PairPlan, SHARED_KEY_BYTES, init, parse_cluster, renew},
     link::{IDLE_TIMEOUT, Link, LinkInfo, LinkParts, LinkStatistics},
     outgoing::{LinkSender, LinkWriter, SendRefused},
 };

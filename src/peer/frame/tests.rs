@@ -35,7 +35,6 @@ fn append(entries: &[&[u8]]) -> AppendEntries {
     AppendEntries { epoch: 2, prev: position(), entries, commit: 299 }
 }
 
-#[allow(clippy::useless_conversion, reason = "an option or not, the bytes are compared elsewhere")]
 fn messages() -> Vec<PeerMessage> {
     let beat = Beat { epoch: 2, holder: Nonce([6; 16]), commit: 1, end: 2, sent_ms: 3, cfg: cfg() };
     let large = [7_u8; 70_000];
@@ -43,10 +42,10 @@ fn messages() -> Vec<PeerMessage> {
         PeerMessage::Beat(beat),
         PeerMessage::Echo(echo()),
         PeerMessage::Stale { max_epoch: u64::MAX },
-        PeerMessage::Told(cfg().into()),
+        PeerMessage::Told(Some(cfg())),
         PeerMessage::Acked(Acked { epoch: 2, nonce: Nonce([8; 16]), upto: 300 }),
         PeerMessage::Rewind(echo()),
-        PeerMessage::Resync { epoch: 2, fork: 300_u64.into() },
+        PeerMessage::Resync { epoch: 2, fork: Some(300) },
         PeerMessage::Append(append(&[])),
         PeerMessage::Append(append(&[b"one", b"", &large, b"two", &large])),
     ]
@@ -79,25 +78,27 @@ fn every_message_comes_back_as_it_was() {
 
 #[test]
 fn the_bytes_are_those_of_the_document() {
+    let (fives, sixes, sevens) = ("05".repeat(16), "06".repeat(16), "07".repeat(16));
+    let cfg = format!("0302010001{fives}{sixes}{sevens}");
+    let position = "02fb2c01fd0807060504030201";
+    let echo = format!("02{}{}fc70110100fb2b01000000{position}", "08".repeat(16), "09".repeat(16));
     let golden = [
-        (messages()[2].clone(), "0000000a03fdffffffffffffffff"),
-        (
-            PeerMessage::Acked(Acked { epoch: 2, nonce: Nonce([8; 16]), upto: 300 }),
-            "00000015050208080808080808080808080808080808fb2c01",
-        ),
-        (
-            PeerMessage::Append(append(&[b"one", b""])),
-            "000000230812\
-             02\
-             02fb2c01fd0807060504030201\
-             fb2b01\
-             02\
-             000000036f6e65\
-             00000000",
-        ),
+        format!("0000004a 01 02{sixes} 01 02 03 {cfg}"),
+        format!("0000003a 02 {echo}"),
+        "0000000a 03 fdffffffffffffffff".to_owned(),
+        format!("00000037 04 01{cfg}"),
+        format!("00000015 05 02{} fb2c01", "08".repeat(16)),
+        format!("0000003a 06 {echo}"),
+        "00000006 07 02 01fb2c01".to_owned(),
+        format!("00000014 08 12 02{position}fb2b01 00"),
+        format!("0000001f 08 12 02{position}fb2b01 02 00000003 6f6e65 00000000"),
     ];
-    for (message, wanted) in golden {
-        assert_eq!(hex(&bytes(&message).1), wanted, "{message:?}");
+    let mut messages = messages();
+    messages.truncate(8);
+    messages.push(PeerMessage::Append(append(&[b"one", b""])));
+    assert_eq!(messages.len(), golden.len());
+    for (message, wanted) in messages.into_iter().zip(golden) {
+        assert_eq!(hex(&bytes(&message).1), wanted.replace(' ', ""), "{message:?}");
     }
 }
 
