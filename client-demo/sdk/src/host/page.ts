@@ -55,10 +55,8 @@ function watchHands(
   events: PageEvents,
   options: AddEventListenerOptions,
 ): { away: (away: boolean) => void; stop: () => void } {
-  let [idle, timer]: [boolean | undefined, ReturnType<typeof setTimeout> | undefined] = [
-    undefined,
-    undefined,
-  ];
+  let idle: boolean | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const set = (next: boolean): void => {
     if (next === idle) return;
     idle = next;
