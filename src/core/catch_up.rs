@@ -3,6 +3,7 @@
 use super::{
     Core,
     connection::LaneUse,
+    conversation::Head,
     effect::{Effect, Target},
     hub::Mode,
     input::{ConnectionId, Lane, ReadFailed, ReadId},
@@ -38,7 +39,7 @@ impl Core {
         let latest = |count: u64| head.seq - head.seq.min(count);
         let (after, complete) = match open.start {
             Start::Latest(count) => (latest(u64::from(count.min(LATEST_MAX))), true),
-            Start::After(position) if position.seq <= head.seq => (position.seq, true),
+            Start::After(position) if self.has(&head, position) => (position.seq, true),
             Start::After(_) => (latest(LATEST_AFTER_LOSS), false),
         };
         let shown = conversation.members.len() <= super::commands::MEMBERS_SHOWN_MAX;
@@ -74,6 +75,12 @@ impl Core {
         let opened = Held::Opened { key, target, head: head.seq, frame };
         self.hold(head.index, opened);
         Ok(())
+    }
+
+    /// Whether everything up to a client's position is in this log as the client saw it.
+    fn has(&self, head: &Head, position: Position) -> bool {
+        let held = self.state.has_reign(position.epoch) && head.shares.agree(position);
+        position.seq == 0 || (held && position.seq <= head.seq)
     }
 
     /// Brings a listener on: live when nothing is missing, else by the next read.
@@ -266,7 +273,7 @@ impl Core {
 
 /// Most events of a page, and of a subscription's first backlog.
 const LATEST_MAX: u16 = 500;
-/// What a client gets whose position the log never had.
+/// What a client gets whose position the log does not have.
 const LATEST_AFTER_LOSS: u64 = 200;
 /// A backlog is read in pieces of this size.
 const BACKLOG_BYTES: usize = 64 * 1024;

@@ -104,6 +104,11 @@ impl Core {
         if lanes >= self.config.limits.lanes_max as usize {
             return Err(Reject::new(Code::LIMIT_REACHED, "Too many lanes are open on this connection."));
         }
+        let streams = self.connections.get(&id).map_or(0, Connection::streams);
+        let streams_max = self.config.limits.streams_max as usize + STREAMS_ENDING_MAX;
+        if lane.is_stream() && streams >= streams_max {
+            return Err(Reject::new(Code::LIMIT_REACHED, "Too many streams are open; use a wrapped lane."));
+        }
         match command {
             Command::Open(open) => self.open(id, lane, &open),
             Command::HistoryRequest(request) => {
@@ -317,6 +322,10 @@ impl Core {
         connections
     }
 }
+
+/// Streams beyond the limit that are taken for such as are just ending: a client counts them no longer when it has finished
+/// them, and the next one may overtake the end of the last.
+const STREAMS_ENDING_MAX: usize = 8;
 
 /// Groups above this size show no watermarks and no presence of their members.
 pub(super) const MEMBERS_SHOWN_MAX: usize = 200;

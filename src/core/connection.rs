@@ -29,6 +29,14 @@ pub struct Connection {
     pub history_reads: u32,
 }
 
+impl Connection {
+    /// How many of its lanes are streams of their own.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.lanes.keys().filter(|lane| lane.is_stream()).count()
+    }
+}
+
 /// What a lane is for; its first frame says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LaneUse {

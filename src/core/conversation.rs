@@ -1,6 +1,6 @@
 //! A conversation as the fold knows it: head, stage, members and their watermarks. Its events lie in the store.
 
-use super::record::NewMember;
+use super::{record::NewMember, shares::Shares};
 use duet_protocol::{
     DisplayName, UserId,
     codec::{Decode, Encode},
@@ -39,6 +39,8 @@ pub struct Head {
     pub index: u64,
     /// The latest runs of events that are no messages, first and last position of each, ascending; for counting messages.
     pub silent: VecDeque<(u64, u64)>,
+    /// Which reign numbered which events.
+    pub shares: Shares,
 }
 
 /// A member and how far they are.
@@ -69,6 +71,7 @@ impl Conversation {
             active_at_ms: 0,
             index: 0,
             silent: VecDeque::new(),
+            shares: Shares::default(),
         };
         Self { head, members: BTreeMap::new() }
     }
@@ -80,6 +83,11 @@ impl Conversation {
             member.user.clone(),
             Member { name: member.name.clone(), role: member.role, received: read, read },
         );
+    }
+
+    /// What happens from here on happens under this reign.
+    pub fn enter_reign(&mut self, epoch: u64) {
+        self.head.shares.begin(epoch, self.head.seq + 1);
     }
 
     /// Counts one event that is no message.

@@ -25,8 +25,12 @@ impl Core {
         let (key, staff) = (connection.actor.key.clone(), connection.actor.role.is_staff());
         self.watch_staff_inbox(key.tenant, id, watch.on && staff);
         let entries = if watch.on { self.inbox_of(&key, staff) } else { Vec::new() };
-        let mut last = 0;
+        // Lists keep their order, so a list waits for the end of the log; on a full disk, when nothing changes, each entry for
+        // its own conversation alone.
+        let tip = self.state.tip.index;
+        let mut last = if self.read_only { 0 } else { tip };
         for (index, entry) in entries {
+            let index = if self.read_only { index } else { tip };
             last = last.max(index);
             self.hold_answer(index, id, Lane::CONTROL, &Delivery::InboxEntry(entry));
         }

@@ -15,6 +15,15 @@ pub struct Lane(pub u32);
 impl Lane {
     /// The control stream.
     pub const CONTROL: Self = Self(0);
+
+    /// Lanes from this number on have no stream of their own: their frames travel in wrappers.
+    pub const WRAPPED: u32 = 1 << 30;
+
+    /// Whether it is a stream of its own beside the control stream.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        (1..Self::WRAPPED).contains(&self.0)
+    }
 }
 
 /// A read of stored events that the core has asked for.

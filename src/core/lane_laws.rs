@@ -152,6 +152,21 @@ fn a_closed_conversation_stays_closed_when_its_agent_leaves() {
 }
 
 #[test]
+fn a_stream_beyond_the_limit_is_refused_and_a_wrapped_lane_is_not() {
+    let mut node = Node::with_a_conversation();
+    node.core.config.limits.streams_max = 2;
+    let mut open_one = |lane| told(&node.say(VISITOR, Lane(lane), open(Start::Latest(0)))).remove(0);
+    for lane in 1..=10 {
+        assert!(matches!(open_one(lane), Delivery::Opened(_)), "two, and eight that may be ending");
+    }
+    assert!(matches!(open_one(11), Delivery::Refused(no) if no.code == Code::LIMIT_REACHED));
+    assert!(matches!(open_one(Lane::WRAPPED | 11), Delivery::Opened(_)));
+    node.tell(Input::LaneClosed { connection: VISITOR, lane: Lane(3) });
+    let effects = node.say(VISITOR, Lane(11), open(Start::Latest(0)));
+    assert!(matches!(told(&effects).first(), Some(Delivery::Opened(_))), "one has ended: {effects:?}");
+}
+
+#[test]
 fn typing_is_told_to_the_others_and_never_to_who_types() {
     let mut node = Node::with_a_conversation();
     let second = ConnectionId(3);

@@ -43,7 +43,10 @@ mod replication;
 #[cfg(test)]
 mod rig;
 mod rows;
+#[cfg(test)]
+mod session_laws;
 mod sessions;
+mod shares;
 mod signals;
 mod state;
 mod timers;

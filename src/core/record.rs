@@ -181,6 +181,13 @@ pub enum Record {
         /// Has seen every event up to here.
         read: u64,
     },
+    /// A fresh token was presented for a session.
+    SessionRenewed {
+        /// Its id.
+        session: SessionId,
+        /// When the token ends, Unix milliseconds; 0 for never.
+        token_expires_ms: u64,
+    },
 }
 
 impl Record {

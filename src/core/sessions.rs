@@ -12,7 +12,7 @@ use super::{
     timers::Timer,
 };
 use duet_protocol::{
-    Code, Delivery, DisplayName, Hello, Resumed, SessionId, Subject, TenantName, VERSIONS, Welcome,
+    Code, Delivery, DeviceId, DisplayName, Hello, Resumed, SessionId, Subject, TenantName, VERSIONS, Welcome,
     delivery::{Authenticated, Availability},
     hello::capability,
 };
@@ -89,6 +89,9 @@ impl Core {
             let known = self.state.user(&stored.key).map(|user| (user.name.clone(), user.role));
             let (name, role) = known.ok_or((Code::INVALID_TOKEN, "The session's user is unknown."))?;
             let role = identity.as_ref().map_or(role, |identity| identity.role);
+            if let Some(identity) = &identity {
+                self.renew_session(now_ms, session, identity.expires_ms);
+            }
             let expires_ms = identity.map_or(stored.token_expires_ms, |identity| identity.expires_ms);
             let token = hello.resume.clone().unwrap_or_default();
             let actor = Actor { key: stored.key, role };
@@ -121,7 +124,7 @@ impl Core {
             // Readers come in all the same; a session that cannot be stored ends with its connection.
             return Ok((session, entropy.to_vec(), actor));
         }
-        self.make_room(now_ms, &key)?;
+        self.make_room(now_ms, &key, &hello.device)?;
         self.see_user(now_ms, &key, &identity.name, identity.role);
         let device = hello.device.clone();
         let secret_hash = Sha256::digest(&entropy[16..]).into();
@@ -173,17 +176,32 @@ impl Core {
         (<[u8; 32]>::from(Sha256::digest(secret)) == stored.secret_hash).then_some((session, stored))
     }
 
-    fn make_room(&mut self, now_ms: u64, key: &UserKey) -> Result<(), (Code, &'static str)> {
+    /// Makes room for one more session of a user: the one that has been gone longest ends, else the oldest one of the same
+    /// device, whose connection is most likely dead without anybody having noticed yet.
+    fn make_room(
+        &mut self,
+        now_ms: u64,
+        key: &UserKey,
+        device: &DeviceId,
+    ) -> Result<(), (Code, &'static str)> {
         let sessions = self.state.user_sessions.get(key);
         if sessions.map_or(0, BTreeSet::len) < self.config.user_sessions_max {
             return Ok(());
         }
-        let gone = |session: &SessionId| match self.sessions.get(session) {
-            Some(Whereabouts::Gone(since)) => Some((*since, *session)),
-            _ => None,
+        let place = |session: &SessionId| match self.sessions.get(session) {
+            Some(Whereabouts::Gone(since_ms)) => Some((0, *since_ms, *session)),
+            Some(Whereabouts::Here(id)) => {
+                let same = self.state.sessions.get(session).is_some_and(|stored| stored.device == *device);
+                same.then_some((1, id.0, *session))
+            }
+            None => None,
         };
-        let oldest = sessions.into_iter().flatten().filter_map(gone).min();
-        let (_, oldest) = oldest.ok_or((Code::CONNECTION_LIMIT, Code::CONNECTION_LIMIT.sentence()))?;
+        let oldest = sessions.into_iter().flatten().filter_map(place).min();
+        let (_, _, oldest) = oldest.ok_or((Code::CONNECTION_LIMIT, Code::CONNECTION_LIMIT.sentence()))?;
+        if let Some(Whereabouts::Here(id)) = self.sessions.get(&oldest).copied() {
+            self.disconnect(id, Code::CONNECTION_LIMIT, Code::CONNECTION_LIMIT.sentence());
+            self.drop_connection(now_ms, id, true);
+        }
         self.end_session(now_ms, oldest);
         Ok(())
     }
@@ -211,16 +229,26 @@ impl Core {
         }
         connection.expires_ms = identity.expires_ms;
         connection.actor.role = identity.role;
-        let key = connection.actor.key.clone();
+        let (key, session) = (connection.actor.key.clone(), connection.session);
         if identity.expires_ms != 0 {
             let closes_ms = identity.expires_ms + u64::from(self.config.limits.resume_window_ms);
             self.timers.set(closes_ms, Timer::Token(id));
         }
+        self.renew_session(now_ms, session, identity.expires_ms);
         if !self.read_only {
             self.see_user(now_ms, &key, &identity.name, identity.role);
         }
         let expires_ms = identity.expires_ms;
         self.send(id, Lane::CONTROL, &Delivery::Authenticated(Authenticated { request, expires_ms }));
+    }
+
+    /// A session may be resumed without a token until the latest one that was presented for it ends.
+    fn renew_session(&mut self, now_ms: u64, session: SessionId, expires_ms: u64) {
+        let lasts = |expires_ms: u64| if expires_ms == 0 { u64::MAX } else { expires_ms };
+        let stored = self.state.sessions.get(&session).map(|stored| stored.token_expires_ms);
+        if !self.read_only && stored.is_some_and(|stored| lasts(stored) < lasts(expires_ms)) {
+            self.append(now_ms, Record::SessionRenewed { session, token_expires_ms: expires_ms });
+        }
     }
 
     /// A connection's token ended long ago, unless a fresh one came meanwhile.

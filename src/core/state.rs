@@ -82,7 +82,7 @@ pub struct Session {
     pub device: DeviceId,
     /// SHA-256 of the secret in its resume token.
     pub secret_hash: [u8; 32],
-    /// When the token that opened it ends, Unix milliseconds; 0 for never.
+    /// When the last token that was presented for it ends, Unix milliseconds; 0 for never.
     pub token_expires_ms: u64,
 }
 
@@ -128,6 +128,12 @@ impl State {
                     Session { key: key.clone(), device: device.clone(), secret_hash, token_expires_ms };
                 self.put_session(*session, opened);
                 self.dirty.insert(RowKey::Session(*session));
+            }
+            Record::SessionRenewed { session, token_expires_ms } => {
+                if let Some(renewed) = self.sessions.get_mut(session) {
+                    renewed.token_expires_ms = *token_expires_ms;
+                    self.dirty.insert(RowKey::Session(*session));
+                }
             }
             Record::SessionEnded { session, seen_ms } => self.end_session(*session, *seen_ms),
             Record::WatermarkAdvanced { key, user, received, read } => {
@@ -238,6 +244,13 @@ impl State {
         }
     }
 
+    /// Whether the log holds a reign; those before the oldest that is remembered count as held.
+    #[must_use]
+    pub fn has_reign(&self, epoch: u64) -> bool {
+        let oldest = self.reigns.keys().next().copied().unwrap_or(0);
+        self.reigns.contains_key(&epoch) || (1..oldest).contains(&epoch)
+    }
+
     fn see_user(&mut self, key: &UserKey, name: &DisplayName, role: Role) {
         let (name, last_seen_ms) = (name.clone(), 0);
         let fresh = User { name: name.clone(), role, availability: Availability::Online, last_seen_ms };
@@ -318,12 +331,13 @@ impl State {
     }
 
     fn change(&mut self, key: ConversationKey) -> &mut Conversation {
-        let index = self.tip.index;
+        let Tip { index, epoch, .. } = self.tip;
         self.dirty.insert(RowKey::Conversation(key));
         let Some(conversation) = self.conversations.get_mut(&key) else {
             unreachable!("a record names a conversation that was never created: {key:?}")
         };
         conversation.head.index = index;
+        conversation.enter_reign(epoch);
         conversation
     }
 }

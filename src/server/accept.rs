@@ -243,8 +243,9 @@ fn limits(config: &Config) -> Limits {
     let limits = &config.limits;
     let idle_timeout = Duration::from_millis(limits.idle_timeout_ms.into());
     let defaults = Limits::default();
-    // Beside conversations a client has its control stream and a few reads of history.
-    let streams = limits.streams_max + 8;
+    // Beside its lanes a client has the control stream; the core refuses one stream too many by a code, which must be
+    // granted to be refused.
+    let streams = limits.streams_max + 16;
     Limits {
         native_streams: defaults.native_streams.max(streams),
         webtransport_streams: defaults.webtransport_streams.max(streams),

@@ -30,6 +30,8 @@ pub(crate) struct Device {
     pub(crate) offline_until_ms: u64,
     pub(crate) slow_until_ms: u64,
     saved_session: Option<SavedSession>,
+    /// The highest epoch under which the application ever received an event, kept with its copies.
+    epoch_kept: u64,
     saved_outbox: BTreeMap<ClientMessageId, OutboxEntry>,
     sent: u64,
 }
@@ -47,6 +49,7 @@ impl Device {
             offline_until_ms: 0,
             slow_until_ms: 0,
             saved_session: None,
+            epoch_kept: 0,
             saved_outbox: BTreeMap::new(),
             sent: 0,
         }
@@ -114,6 +117,7 @@ impl World {
         this.links.clear();
         this.generation += 1;
         let old = std::mem::replace(&mut this.machine, fresh);
+        this.epoch_kept = this.epoch_kept.max(old.epoch());
         let saved = Saved {
             session: this.saved_session.clone(),
             outbox: this.saved_outbox.values().cloned().collect(),
@@ -125,7 +129,7 @@ impl World {
             // An application that kept its copy goes on behind it; another one begins anew.
             match view.whole_upto().filter(|_| keep) {
                 Some(seq) => {
-                    let (mut view, position) = (view, Position { epoch: old.epoch(), seq });
+                    let (mut view, position) = (view, Position { epoch: this.epoch_kept, seq });
                     view.items.split_off(&(seq + 1));
                     app.views.insert(id, view);
                     again.push((id, From::After(position)));
