@@ -37,6 +37,7 @@ pub(super) fn check(source: &Source, dev: bool, serving: bool) -> Result<Config,
             _ => None,
         })?,
     };
+    let pair = ask.pair()?;
     let drain_deadline = Duration::from_millis(ask.number("drain.deadline_ms", 0..=600_000)?);
     // What is missing is said after what is wrong.
     let tls = ask.tls()?;
@@ -55,6 +56,7 @@ pub(super) fn check(source: &Source, dev: bool, serving: bool) -> Result<Config,
         tenants,
         limits,
         store,
+        pair,
         log,
         drain_deadline,
         dev,
@@ -62,7 +64,7 @@ pub(super) fn check(source: &Source, dev: bool, serving: bool) -> Result<Config,
     })
 }
 
-struct Ask<'a> {
+pub(super) struct Ask<'a> {
     source: &'a Source,
     dev: bool,
     serving: bool,
@@ -70,7 +72,7 @@ struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    fn setting(&mut self, name: &'static str) -> Setting {
+    pub(super) fn setting(&mut self, name: &'static str) -> Setting {
         let default = || {
             let text = match name {
                 "listen.clients" if self.dev => "127.0.0.1:4433,[::1]:4433",
@@ -87,7 +89,7 @@ impl Ask<'_> {
         setting
     }
 
-    fn text(&mut self, name: &'static str) -> Result<(String, Place), ConfigError> {
+    pub(super) fn text(&mut self, name: &'static str) -> Result<(String, Place), ConfigError> {
         let setting = self.setting(name);
         match &setting.raw {
             Raw::Text(text) => Ok((text.clone(), setting.place)),
@@ -95,7 +97,7 @@ impl Ask<'_> {
         }
     }
 
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &mut self,
         name: &'static str,
         rule: &str,
@@ -109,7 +111,7 @@ impl Ask<'_> {
         found.ok_or_else(|| refuse(name, &setting, &format!("must be {rule}")))
     }
 
-    fn number<T>(&mut self, name: &'static str, range: RangeInclusive<T>) -> Result<T, ConfigError>
+    pub(super) fn number<T>(&mut self, name: &'static str, range: RangeInclusive<T>) -> Result<T, ConfigError>
     where
         T: TryFrom<u64> + PartialOrd + std::fmt::Display,
     {
@@ -123,7 +125,7 @@ impl Ask<'_> {
         found.ok_or_else(|| refuse(name, &setting, &rule))
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &mut self,
         name: &'static str,
         rule: &str,

@@ -5,10 +5,12 @@
 
 mod check;
 mod keys;
+mod pair;
 mod source;
 mod tenant;
 
 pub use keys::{KEYS, Key, TENANT_KEY_KEYS, TENANT_KEYS};
+pub use pair::Pair;
 pub use source::{CONFIG_VARIABLE, Place, Source};
 pub use tenant::{KeyMaterial, Tenant, TenantKey};
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// The store's numbers.
     pub store: Store,
+    /// The node's place in its pair, if it has one.
+    pub pair: Option<Pair>,
     /// What is logged, and how.
     pub log: Log,
     /// A stopping node closes what is still open after this time.
