@@ -203,6 +203,9 @@ pub enum Misbehaved {
     /// A text message on a WebSocket.
     #[error("a text message; only binary ones carry frames")]
     TextMessage,
+    /// Bytes that break the WebSocket protocol itself, or a message that is too large.
+    #[error("the WebSocket broke its protocol: {0}")]
+    WebSocket(String),
     /// A malformed capsule on a CONNECT stream.
     #[error("a malformed capsule")]
     Capsule,

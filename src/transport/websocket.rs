@@ -28,9 +28,10 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::time::{self, Sleep};
+use tokio_tungstenite::tungstenite::{Error as WebSocketError, error::ProtocolError};
 
 /// Most bytes put into one message.
 const BATCH_BYTES: usize = 16 << 10;
@@ -44,6 +45,9 @@ const CLOSE_NORMAL: u16 = 1000;
 const CLOSE_INTERNAL: u16 = 1011;
 /// A close reason's bytes: a control frame holds 125, two are the code.
 const REASON_BYTES_MAX: usize = 123;
+
+/// How long a socket with bytes that nobody can read stays open behind its close frame.
+const UNREAD_LINGER: Duration = Duration::from_millis(500);
 
 /// Items given to the sink in one turn.
 const TURN_ITEMS: usize = 64;
@@ -241,7 +245,7 @@ impl Engine {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    self.ended = Some(Closed::Lost(LostReason::Failed(error.to_string())));
+                    self.ended = Some(broken(error));
                 }
                 Poll::Ready(None) => {
                     self.ended = Some(Closed::Lost(LostReason::Failed("ended without a close".into())));
@@ -324,6 +328,11 @@ impl Engine {
             if let Some(code) = closed.our_code() {
                 let reason = reason.unwrap_or_else(|| Code(u16::try_from(code).unwrap_or(0)).name());
                 close(socket, code, &reason).await;
+                if matches!(closed, Closed::Misbehaved(Misbehaved::WebSocket(_))) {
+                    // The library reads no more of it: to end now, with bytes unread, would be a reset, which may
+                    // overtake the close frame.
+                    time::sleep(UNREAD_LINGER).await;
+                }
             } else {
                 let _ = socket.close().await;
             }
@@ -346,6 +355,19 @@ async fn close(socket: &mut WebSocket, code: u32, reason: &str) {
     if socket.send(Message::Close(Some(CloseFrame { code, reason }))).await.is_ok() {
         while let Some(Ok(_)) = socket.next().await {}
     }
+}
+
+/// What an error of reading means: whether the peer broke the protocol of the carrier, or the carrier broke.
+fn broken(error: axum::Error) -> Closed {
+    let error = error.into_inner();
+    match error.downcast_ref::<WebSocketError>() {
+        Some(WebSocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) | None => {}
+        Some(WebSocketError::Capacity(_) | WebSocketError::Protocol(_) | WebSocketError::Utf8(_)) => {
+            return Closed::Misbehaved(Misbehaved::WebSocket(error.to_string()));
+        }
+        Some(_) => {}
+    }
+    Closed::Lost(LostReason::Failed(error.to_string()))
 }
 
 /// WebSocket allows 1000 and 3000 to 4999 to applications (RFC 6455 §7.4.2).

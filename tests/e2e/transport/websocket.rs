@@ -103,6 +103,34 @@ async fn a_text_message_is_a_protocol_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_break_the_websocket_itself_end_with_the_same_code_as_anywhere() {
+    // Each as a client would put it on the wire: a frame's head, its mask of zeros, and some payload.
+    let huge = [&[0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0][..], &[0; 4], &[7; 1 << 20]].concat();
+    let cases = [
+        ("a message of 1 MiB", huge),
+        ("a length beyond all bounds", [&[0x82, 0xff, 0x7f][..], &[0xff; 7], &[0; 4]].concat()),
+        ("a frame without a mask", vec![0x82, 1, 7]),
+        ("an unknown opcode", vec![0x83, 0x80, 0, 0, 0, 0]),
+        ("a reserved bit", vec![0xc2, 0x80, 0, 0, 0, 0]),
+        ("a ping in two frames", vec![0x09, 0x80, 0, 0, 0, 0]),
+        ("a continuation of nothing", vec![0x80, 0x80, 0, 0, 0, 0]),
+        ("text that is none", vec![0x81, 0x81, 0, 0, 0, 0, 0xff]),
+    ];
+    for (what, bytes) in cases {
+        let mut server = server();
+        let mut socket = open(&server, "https://good.example").await;
+        // The server may close before it has read everything.
+        let _ = within(socket.get_mut().write_all(&bytes)).await;
+        let _ = within(socket.get_mut().flush()).await;
+        println!("{what}");
+        assert_eq!(close_code(&mut socket).await.0, 3501, "{what}");
+        drop(socket);
+        let closed = server.closed().await;
+        assert!(matches!(closed, Closed::Misbehaved(_)), "{what}: {closed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn closes_carry_code_and_reason_both_ways() {
     let mut server = server();
     let mut socket = open(&server, "https://good.example").await;
