@@ -2,8 +2,9 @@
 
 use std::{
     fs,
+    hash::{BuildHasher as _, Hasher as _},
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -35,7 +36,7 @@ impl Node {
         Self::dev_with(dir, &[])
     }
 
-    /// The same, on the address that an earlier one had.
+    /// The same, on an address of one's own choice: that of an earlier one, or [`address_to_keep`].
     pub(crate) fn dev_on(dir: &Path, listen: SocketAddr) -> Self {
         Self::start(dir, &listen.to_string(), &[])
     }
@@ -168,6 +169,23 @@ impl Drop for Node {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A free loopback address for a server that will be away in between. Its port is none that the system hands out by
+/// itself, or a client's socket could take it while the server is dead.
+pub(crate) fn address_to_keep() -> SocketAddr {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let lowest: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let begun = Instant::now();
+    loop {
+        let random = std::hash::RandomState::new().build_hasher().finish();
+        let port = 10_000 + (random % u64::from(lowest - 10_000)) as u16;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+            return address;
+        }
+        assert!(begun.elapsed() < PATIENCE, "no free port between 10000 and {lowest}");
     }
 }
 
