@@ -12,6 +12,7 @@ mod crash;
 mod full_disk;
 mod isolation;
 mod node;
+mod peer;
 mod power_cut;
 mod raw;
 mod serve;
