@@ -289,6 +289,6 @@ fn drop_page_cache() {
 }
 
 /// The defaults of `store.checkpoint_every`, `store.log_keep` and `limits.dedup_entries_max`.
-const CHECKPOINT_EVERY: u64 = 400;
+const CHECKPOINT_EVERY: u64 = 240;
 const LOG_KEEP: u64 = 10_000;
 const DEDUP_ENTRIES_MAX: usize = 1_000_000;

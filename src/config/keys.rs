@@ -80,7 +80,7 @@ pub const KEYS: &[Key] = &[
     key("limits.outbox_bytes", "262144", "What may wait for one slow client, bytes, before it must resync."),
     key("store.cache_mib", "128", "Page cache of the store, MiB."),
     key("store.free_floor_mib", "256", "Writes are refused while less than this is free on the disk, MiB."),
-    key("store.checkpoint_every", "400", "Log entries between two checkpoints at most."),
+    key("store.checkpoint_every", "240", "Log entries between two checkpoints at most."),
     key("store.log_keep", "10000", "Log entries kept behind the last checkpoint."),
     key("pair.side", "", "Which node of a pair this is: `a` or `b`. Empty: it stands alone."),
     key("pair.cluster", "", "The pair's id, as `duet pair init` printed it."),

@@ -70,7 +70,7 @@ impl Default for CoreConfig {
             user_sessions_max: 32,
             members_max: 10_000,
             user_conversations_max: 10_000,
-            checkpoint_every: 4_096,
+            checkpoint_every: 240,
             checkpoint_after_ms: 30_000,
             mutant: None,
             in_flight_max: 8_192,
