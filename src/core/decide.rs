@@ -179,13 +179,16 @@ impl<'a> Decider<'a> {
         }
         let service = self.actor.role == Role::Service;
         match (create.kind, create.members.len()) {
-            (ConversationKind::Direct, 1) if !service && create.members[0] != *me => {}
+            (ConversationKind::Direct, _) if service => {
+                return Err(forbidden("A service has no direct ones."));
+            }
+            (ConversationKind::Direct, 1) if create.members[0] != *me => {}
             (ConversationKind::Direct, _) => {
                 return Err(bad("A direct conversation has exactly one other member."));
             }
             (ConversationKind::Group, 0..=MEMBERS_AT_ONCE_MAX) if self.actor.role.is_staff() => {}
             (ConversationKind::Group, 0..=MEMBERS_AT_ONCE_MAX) => {
-                return Err(Reject::new(Code::FORBIDDEN, "Visitors may not create groups."));
+                return Err(forbidden("Visitors may not create groups."));
             }
             (ConversationKind::Support, 0) if !service => {}
             (ConversationKind::Support, 1) if service => {}
@@ -247,10 +250,7 @@ impl<'a> Decider<'a> {
         let group = head.kind == ConversationKind::Group && (head.creator == *me || self.is_supervisor());
         let support = head.kind == ConversationKind::Support && self.is_supervisor();
         if !(own || group || support) {
-            return Err(Reject::new(
-                Code::FORBIDDEN,
-                "Only its creator or a supervisor may remove a member.",
-            ));
+            return Err(forbidden("Only its creator or a supervisor may remove a member."));
         }
         if !conversation.members.contains_key(&remove.user) {
             return Ok(Decision::Already { index: head.index });
@@ -319,20 +319,14 @@ impl<'a> Decider<'a> {
                 return Err(Reject::new(Code::CONVERSATION_CLOSED, Code::CONVERSATION_CLOSED.sentence()));
             }
             (_, Status::Closed) if !self.actor.role.is_staff() => {
-                return Err(Reject::new(
-                    Code::FORBIDDEN,
-                    "Only staff may close for good; a visitor may resolve.",
-                ));
+                return Err(forbidden("Only staff may close for good; a visitor may resolve."));
             }
             _ => {}
         }
         let foreign =
             head.assignee.as_ref().is_some_and(|agent| agent != me) && self.actor.role == Role::Agent;
         if foreign {
-            return Err(Reject::new(
-                Code::FORBIDDEN,
-                "Only the responsible agent or a supervisor may do this.",
-            ));
+            return Err(forbidden("Only the responsible agent or a supervisor may do this."));
         }
         let (seq, by, status) = (head.seq + 1, me.clone(), set.status);
         Ok(Decision::Append(vec![Record::StatusSet { key, seq, by, status }]))
@@ -399,4 +393,8 @@ pub const MEMBERS_AT_ONCE_MAX: usize = 100;
 
 fn bad(message: &str) -> Reject {
     Reject::new(Code::BAD_REQUEST, message)
+}
+
+fn forbidden(message: &str) -> Reject {
+    Reject::new(Code::FORBIDDEN, message)
 }

@@ -35,6 +35,8 @@ mod pair;
 mod pair_laws;
 #[cfg(test)]
 mod pair_rig;
+#[cfg(test)]
+mod permission_laws;
 mod presence;
 mod record;
 mod reject;
