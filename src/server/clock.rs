@@ -1,7 +1,9 @@
 //! The one clock that the core is told: Unix milliseconds that never go back.
 //!
 //! It follows the monotonic clock, so that a system clock set back stops no timer; when the system clock is found to be
-//! ahead by more than a second (suspend, a correction) it jumps there.
+//! ahead by more than a second (suspend, a correction) it jumps there. It is never behind the log: a node that starts after
+//! its system clock was set back goes on from the log's time, and its timers run as ever. Deadlines that others gave by
+//! their own clocks, the ends of tokens, are moved by as much as this one is ahead of the system's.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,15 +19,29 @@ impl Clock {
         Self { anchor: Instant::now(), anchor_ms: system_ms() }
     }
 
-    /// Now.
-    pub(super) fn now_ms(&mut self) -> u64 {
-        let steady_ms = self.anchor_ms + self.anchor.elapsed().as_millis() as u64;
-        let system_ms = system_ms();
+    /// Now, at least the log's time.
+    pub(super) fn now_ms(&mut self, log_ms: u64) -> u64 {
+        let steady_ms = self.steady_ms();
+        let system_ms = system_ms().max(log_ms);
+        if steady_ms < log_ms {
+            *self = Self { anchor: Instant::now(), anchor_ms: system_ms };
+            return system_ms;
+        }
         if system_ms > steady_ms + 1_000 {
             *self = Self { anchor: Instant::now(), anchor_ms: system_ms };
             return system_ms;
         }
         steady_ms
+    }
+
+    /// How far it is ahead of the system's clock; 0 below a second.
+    pub(super) fn ahead_ms(&self) -> u64 {
+        let ahead_ms = self.steady_ms().saturating_sub(system_ms());
+        if ahead_ms < 1_000 { 0 } else { ahead_ms }
+    }
+
+    fn steady_ms(&self) -> u64 {
+        self.anchor_ms + self.anchor.elapsed().as_millis() as u64
     }
 
     /// When the clock will show `at_ms`; at once if it has.
@@ -47,10 +63,23 @@ mod tests {
     fn a_system_clock_ahead_is_followed_and_one_behind_is_not() {
         let hour_ms = 3_600_000;
         let mut behind = Clock { anchor: Instant::now(), anchor_ms: system_ms() - hour_ms };
-        assert!(behind.now_ms() + 1_000 > system_ms());
+        assert!(behind.now_ms(0) + 1_000 > system_ms());
         let mut ahead = Clock { anchor: Instant::now(), anchor_ms: system_ms() + hour_ms };
-        let first = ahead.now_ms();
-        assert!(first >= system_ms() + hour_ms - 1_000 && ahead.now_ms() >= first);
+        let first = ahead.now_ms(0);
+        assert!(first >= system_ms() + hour_ms - 1_000 && ahead.now_ms(0) >= first);
         assert!(ahead.instant(first + 50) <= Instant::now() + Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_log_from_the_future_stops_no_timer_and_ends_no_token() {
+        let log_ms = system_ms() + 3_600_000;
+        let mut clock = Clock::start();
+        let first = clock.now_ms(log_ms);
+        assert_eq!(first, log_ms);
+        assert!(clock.instant(first + 50) <= Instant::now() + Duration::from_millis(50), "50 ms are 50 ms");
+        assert!(clock.now_ms(log_ms) >= first);
+        let token_ends_ms = system_ms() + 60_000;
+        let left_ms = (token_ends_ms + clock.ahead_ms()).saturating_sub(clock.now_ms(log_ms));
+        assert!((59_000..=61_000).contains(&left_ms), "a minute is a minute: {left_ms}");
     }
 }

@@ -189,7 +189,8 @@ impl Driver {
     fn handle(&mut self, input: Input) {
         let mut next = VecDeque::from([input]);
         while let Some(input) = next.pop_front() {
-            let now_ms = self.clock.now_ms();
+            let now_ms = self.clock.now_ms(self.core.state().tip.at_ms);
+            let input = by_our_clock(input, self.clock.ahead_ms());
             self.core.handle(now_ms, input);
             while let Some(effect) = self.core.poll_effect() {
                 self.carry_out(effect, &mut next);
@@ -282,6 +283,17 @@ const BATCH: usize = 128;
 
 /// How soon a full queue of the store is tried again, should it report nothing before.
 const BACKLOG_RETRY: Duration = Duration::from_millis(5);
+
+/// The end of a token by our clock, which may be ahead of the one by which it was verified.
+fn by_our_clock(mut input: Input, ahead_ms: u64) -> Input {
+    if let Input::Hello { identity: Some(identity), .. } | Input::Reauthenticated { identity, .. } =
+        &mut input
+        && identity.expires_ms != 0
+    {
+        identity.expires_ms = identity.expires_ms.saturating_add(ahead_ms);
+    }
+    input
+}
 
 fn command_name(kind: u8) -> &'static str {
     duet_protocol::Command::KINDS.iter().find(|row| row.0 == kind).map_or("unknown", |row| row.1)
