@@ -172,6 +172,7 @@ impl Core {
             return;
         }
         let after = listener.sent;
+        // A read that failed found nothing, which is not whole.
         let events = result.unwrap_or_default();
         let whole = !events.is_empty()
             && events.iter().map(|(seq, _)| *seq).eq(after + 1..=after + events.len() as u64);

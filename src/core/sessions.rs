@@ -93,6 +93,7 @@ impl Core {
                 self.renew_session(now_ms, session, identity.expires_ms);
             }
             let expires_ms = identity.map_or(stored.token_expires_ms, |identity| identity.expires_ms);
+            // It is there: the session was found by it.
             let token = hello.resume.clone().unwrap_or_default();
             let actor = Actor { key: stored.key, role };
             let welcome = self.welcome(now_ms, version, hello, session, token, &actor, name, expires_ms);

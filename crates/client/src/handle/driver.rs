@@ -252,6 +252,7 @@ impl Driver {
         match &event {
             Event::Answered { request, result } => {
                 if let Some(reply) = self.calls.remove(request) {
+                    // Whoever asked may have stopped waiting.
                     let _ = reply.send(result.clone());
                 }
                 return;
@@ -301,6 +302,7 @@ struct Clock {
 
 impl Clock {
     fn new() -> Self {
+        // A clock before 1970 counts as 1970: message ids are corrected by the server's time anyway.
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { began: Instant::now(), began_ms: u64::try_from(unix.as_millis()).unwrap_or(0) }
     }

@@ -105,7 +105,7 @@ async fn live(
     }
     let end = task.run(&mut orders, &rtt).await;
     task.pipes.clear();
-    // Facts that were read before the end come before it.
+    // Facts that were read before the end come before it; a reader that takes longer has nothing that anybody waits for.
     let readers = async { while task.lanes.join_next().await.is_some() {} };
     let _ = time::timeout(LAST_FACTS, readers).await;
     end
@@ -205,6 +205,7 @@ impl Task {
     async fn close(&mut self, code: Code) -> (Code, String) {
         if code == Code::CLOSED_BY_USER {
             self.pipes.clear();
+            // Without the server's answer in time the end comes from here.
             let _ = time::timeout(FAREWELL, self.connection.closed()).await;
         }
         self.pipes.clear();

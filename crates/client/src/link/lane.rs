@@ -44,6 +44,7 @@ pub(super) async fn run(
     facts: Facts,
 ) {
     let Ok(Ok((mut sender, mut receiver))) = timeout(CREDIT, connection.open_bi()).await else {
+        // The driver may be gone, here and below; then nobody wants to know.
         let _ = facts.send((id, LinkEvent::LaneClosed(lane, None))).await;
         return;
     };
@@ -53,7 +54,8 @@ pub(super) async fn run(
         end = &mut reading => end,
     };
     let code = match end {
-        // The client has done with it: what the server still says is of no interest to the machine.
+        // The client has done with it: what the server still says is of no interest to the machine, nor whether the stream
+        // was ended by the server before.
         End::Done => {
             let _ = sender.finish();
             let _ = timeout(LAST_WORDS, reading).await;
