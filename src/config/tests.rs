@@ -169,3 +169,51 @@ fn the_sample_file_has_every_key_at_its_default() {
         assert_eq!(*value, default, "{key}");
     }
 }
+
+const PAIR: &str = "[pair]\nside = \"b\"\ncluster = \"000102030405060708090a0b0c0d0e0f\"\npeer = \"a.example:4434\"\nca_file = \"ca.pem\"\ncertificate_file = \"b.pem\"\nkey_file = \"b.key\"\nclient_endpoints = [\"a.example:4433\", \"b.example:4433\"]\n";
+
+#[test]
+fn a_node_of_a_pair_is_told_what_it_lacks() {
+    let pair = load(&format!("{TLS}{TENANT}{PAIR}"), &[], &[]).unwrap().pair.unwrap();
+    assert_eq!((pair.side, pair.peer_endpoint()), (crate::core::Side::B, "a.example:4433"));
+    assert!(load(&format!("{TLS}{TENANT}"), &[], &[]).unwrap().pair.is_none());
+    for key in ["cluster", "peer", "ca_file", "certificate_file", "key_file", "client_endpoints"] {
+        let without: String =
+            PAIR.lines().filter(|line| !line.starts_with(key)).flat_map(|line| [line, "\n"]).collect();
+        let error = load(&format!("{TLS}{TENANT}{without}"), &[], &[]).unwrap_err();
+        assert!(error.contains(&format!("pair.{key}")) && error.contains("is required"), "{key}: {error}");
+    }
+    for (key, wrong) in [
+        ("pair.side", "c"),
+        ("pair.cluster", "0001"),
+        ("pair.listen", "4434"),
+        ("pair.peer", "a.example"),
+        ("pair.client_endpoints", "a.example"),
+        ("pair.client_endpoints", "a.example:1,b.example:1,c.example:1"),
+        ("pair.policy", "alone"),
+    ] {
+        let error = load(&format!("{TLS}{TENANT}{PAIR}"), &[], &[(key, wrong)]).unwrap_err();
+        assert!(error.contains(key), "{key} = {wrong}: {error}");
+    }
+}
+
+#[test]
+fn what_a_pair_is_minted_with_can_be_appended_to_a_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let both = |port| [format!("a.example:{port}"), format!("b.example:{port}")];
+    let plan = crate::peer::PairPlan { peers: both(5_001), clients: both(5_002), witness: None };
+    let cluster = crate::peer::init(dir.path(), &plan).unwrap().cluster;
+    for (side, peer) in [("a", "b.example:5001"), ("b", "a.example:5001")] {
+        let section = fs::read_to_string(dir.path().join(format!("{side}.toml"))).unwrap();
+        let file = dir.path().join("duet.toml");
+        fs::write(&file, format!("{TLS}{TENANT}{section}")).unwrap();
+        let arguments = Arguments { file: Some(file), serving: true, ..Arguments::default() };
+        let pair = Config::load(&arguments, std::iter::empty()).unwrap().pair.unwrap();
+        assert_eq!((pair.cluster, pair.side.to_string(), &*pair.peer), (cluster, side.to_owned(), peer));
+        assert_eq!(pair.listen.port(), 5_001);
+        assert_eq!(pair.client_endpoints, both(5_002));
+        let member = crate::peer::Member::Node(pair.side);
+        crate::peer::Identity::load(&pair.identity, cluster, member).unwrap();
+        assert_eq!(fs::read(pair.shared_key_file.unwrap()).unwrap().len(), crate::peer::SHARED_KEY_BYTES);
+    }
+}

@@ -5,7 +5,7 @@
 //! a.pem a.key b.pem b.key witness.pem witness.key
 //! shared.key                   64 + 32 random bytes: address tokens and session tickets that both nodes accept
 //! a.toml b.toml                the [pair] section of each node's duet.toml
-//! witness.toml                 what the witness is told
+//! witness.toml                 the [witness] section of the witness's duet.toml
 //! ```
 //!
 //! Files are written beside and renamed, keys can be read by their owner only, and nothing is overwritten by `init`.
@@ -96,7 +96,7 @@ pub fn init(folder: &Path, plan: &PairPlan) -> Result<PairFiles, InitFailed> {
     for member in Member::ALL {
         let text = match member {
             Member::Node(side) => node_section(cluster, side, plan),
-            Member::Witness => witness_file(cluster),
+            Member::Witness => witness_section(cluster, plan),
         };
         files.extend(signed_files(member, authority.sign(member, now)?));
         files.push((format!("{member}.toml"), text.into_bytes(), PUBLIC));
@@ -169,11 +169,9 @@ fn node_section(cluster: ClusterId, side: Side, plan: &PairPlan) -> String {
         Side::B => (to_b, to_a),
     };
     let port = own.rsplit_once(':').map_or("4434", |(_, port)| port);
-    let arbiter = if plan.witness.is_some() { "witness" } else { "manual" };
-    let witness = plan
-        .witness
-        .as_ref()
-        .map_or(String::new(), |address| format!("\n[pair.witness]\naddress = {address:?}\n"));
+    let arbiter = plan.witness.as_ref().map_or(String::new(), |address| {
+        format!("arbiter = \"witness\"\n\n[pair.witness]\naddress = {address:?}\n")
+    });
     format!(
         "# Node {side} of the pair: append this to its duet.toml. Paths are relative to that file.\n\
          [pair]\n\
@@ -187,15 +185,18 @@ fn node_section(cluster: ClusterId, side: Side, plan: &PairPlan) -> String {
          shared_key_file = \"shared.key\"\n\
          client_endpoints = [{client_a:?}, {client_b:?}]\n\
          policy = \"solo\"\n\
-         arbiter = \"{arbiter}\"\n\
-         {witness}",
+         {arbiter}",
         cluster = hex(&cluster.0),
     )
 }
 
-fn witness_file(cluster: ClusterId) -> String {
+fn witness_section(cluster: ClusterId, plan: &PairPlan) -> String {
+    let port =
+        plan.witness.as_ref().and_then(|address| address.rsplit_once(':')).map_or("4435", |(_, port)| port);
     format!(
-        "# The pair's witness. Paths are relative to this file.\n\
+        "# The pair's witness: append this to the duet.toml with which it is run. Paths are relative to that file.\n\
+         [witness]\n\
+         listen = \"[::]:{port}\"\n\
          cluster = \"{}\"\n\
          ca_file = \"pair-ca.pem\"\n\
          certificate_file = \"witness.pem\"\n\

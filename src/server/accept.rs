@@ -59,12 +59,16 @@ pub(super) fn open(
         Some(files) => Certificates::from_files(&files.certificate, &files.key)?,
         None => Certificates::minted(&config.data_dir.join("certificate"))?,
     };
+    let mut keys = Keys::load_or_mint(&config.data_dir.join("keys"))?;
+    if let Some(shared) = config.pair.as_ref().and_then(|pair| pair.shared_key_file.as_ref()) {
+        keys = keys.with_shared(shared)?;
+    }
     let limits = limits(config);
     let origins = origins(config, http);
     let (endpoint, listener) = Endpoint::bind(EndpointConfig {
         addresses: addresses(config),
         certificates: certificates.clone(),
-        keys: Keys::load_or_mint(&config.data_dir.join("keys"))?,
+        keys,
         limits: limits.clone(),
         origins: origins.clone(),
         path: PATH.to_owned(),

@@ -65,7 +65,7 @@ impl Endpoint {
     pub fn bind(config: EndpointConfig) -> Result<(Self, tcp::Listener), TransportError> {
         let EndpointConfig { addresses, certificates, keys, limits, origins, path, answer } = config;
         let bound = Sockets::bind(&addresses)?;
-        let tls = certificates.quic_config()?;
+        let tls = certificates.quic_config(&keys)?;
         let crypto =
             QuicServerConfig::try_from(tls).map_err(|error| TransportError::Tls(error.to_string()))?;
         let mut server = ServerConfig::new(Arc::new(crypto), keys.token_key());
@@ -85,7 +85,7 @@ impl Endpoint {
             sockets.push(socket);
         }
         let limits = Arc::new(limits);
-        let listener = tcp::Listener::new(bound.tcp, certificates.tcp_config()?, Arc::clone(&limits))?;
+        let listener = tcp::Listener::new(bound.tcp, certificates.tcp_config(&keys)?, Arc::clone(&limits))?;
         let policy = Arc::new(Policy { path, origins, answer });
         let rate = Mutex::new(HandshakeRate::new(Instant::now()));
         Ok((Self { sockets, limits, policy, rate }, listener))

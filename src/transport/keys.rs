@@ -3,8 +3,12 @@
 //! With the reset key and the connection-id key of before, a restarted server answers packets of the
 //! old connections with a stateless reset (RFC 9000 §10.3): a page reconnects 4 ms after its next send
 //! instead of 6.5 s. The token key lets addresses stay validated over a restart (§8.1).
+//!
+//! The nodes of a pair share the token key and the secret of session tickets, from a file of `duet pair init`: a client that
+//! one node knows need not prove itself anew at the other. The other two keys are each node's own: a node that could reset its
+//! peer's connections would be an oracle for it (§21.11).
 
-use super::TransportError;
+use super::{TransportError, tickets::SharedTickets};
 use quinn::{EndpointConfig, crypto::HandshakeTokenKey};
 use quinn_proto::HashedConnectionIdGenerator;
 use ring::{hkdf, hmac};
@@ -20,10 +24,14 @@ const FILE_NAME: &str = "quic-keys";
 /// Reset key 64 bytes, token key 64 bytes, connection-id key 8 bytes.
 const FILE_BYTES: usize = 136;
 
-/// The three keys. `Debug` does not show them.
+/// Token key 64 bytes, ticket secret 32 bytes.
+const SHARED_BYTES: usize = 96;
+
+/// The three keys, and what a pair shares. `Debug` does not show them.
 #[derive(Clone)]
 pub struct Keys {
     bytes: [u8; FILE_BYTES],
+    shared: Option<[u8; SHARED_BYTES]>,
 }
 
 impl Keys {
@@ -36,7 +44,7 @@ impl Keys {
         let path = directory.join(FILE_NAME);
         match fs::read(&path) {
             Ok(bytes) => match bytes.try_into() {
-                Ok(bytes) => Ok(Self { bytes }),
+                Ok(bytes) => Ok(Self { bytes, shared: None }),
                 Err(_) => Err(TransportError::Content { path, problem: format!("not {FILE_BYTES} bytes") }),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -55,7 +63,26 @@ impl Keys {
     pub fn mint() -> Result<Self, TransportError> {
         let mut bytes = [0; FILE_BYTES];
         getrandom::fill(&mut bytes).map_err(|error| TransportError::Entropy(error.to_string()))?;
-        Ok(Self { bytes })
+        Ok(Self { bytes, shared: None })
+    }
+
+    /// The same with the keys that the nodes of a pair share: `shared.key` of `duet pair init`.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the file cannot be read, or is of another size.
+    pub fn with_shared(self, path: &Path) -> Result<Self, TransportError> {
+        let bytes =
+            fs::read(path).map_err(|source| TransportError::File { path: path.to_owned(), source })?;
+        let shared = bytes.try_into().map_err(|_| TransportError::Content {
+            path: path.to_owned(),
+            problem: format!("not {SHARED_BYTES} bytes: `duet pair init` makes it"),
+        })?;
+        Ok(Self { shared: Some(shared), ..self })
+    }
+
+    /// Session tickets of a carrier that both nodes of a pair accept; none without a pair.
+    pub(super) fn tickets(&self, carrier: &'static str) -> Option<Arc<SharedTickets>> {
+        self.shared.map(|shared| SharedTickets::new(&shared[64..], carrier))
     }
 
     pub(super) fn endpoint_config(&self) -> EndpointConfig {
@@ -67,7 +94,8 @@ impl Keys {
     }
 
     pub(super) fn token_key(&self) -> Arc<dyn HandshakeTokenKey> {
-        Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&self.bytes[64..128]))
+        let key = self.shared.as_ref().map_or(&self.bytes[64..128], |shared| &shared[..64]);
+        Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(key))
     }
 }
 
@@ -104,6 +132,27 @@ mod tests {
         let mode = fs::metadata(directory.path().join(FILE_NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(format!("{loaded:?}"), "Keys(..)");
+    }
+
+    #[test]
+    fn an_address_that_one_node_of_a_pair_validated_is_valid_at_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let shared = directory.path().join("shared.key");
+        fs::write(&shared, [7; SHARED_BYTES]).unwrap();
+        let token = |keys: &Keys| {
+            let mut token = b"token".to_vec();
+            keys.token_key().aead_from_hkdf(&[1; 32]).seal(&mut token, b"").unwrap();
+            token
+        };
+        let (a, b) = (Keys::mint().unwrap(), Keys::mint().unwrap());
+        assert_ne!(token(&a), token(&b));
+        assert!(a.tickets("quic").is_none());
+        let (a, b) = (a.with_shared(&shared).unwrap(), b.with_shared(&shared).unwrap());
+        assert_eq!(token(&a), token(&b));
+        assert_ne!(a.bytes, b.bytes, "a node cannot reset its peer's connections");
+
+        fs::write(&shared, [7; SHARED_BYTES - 1]).unwrap();
+        assert!(matches!(a.with_shared(&shared), Err(TransportError::Content { .. })));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod path;
 mod quic;
 mod sockets;
 pub mod tcp;
+mod tickets;
 pub mod tls;
 mod tls_minted;
 mod watch;

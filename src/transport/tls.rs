@@ -4,7 +4,7 @@
 //! being made next use it, those that exist are not touched. QUIC speaks TLS 1.3 only, without early
 //! data (a replayed hello must not exist for WebTransport); TCP speaks 1.2 and 1.3.
 
-use super::{TransportError, tls_minted::Minted};
+use super::{TransportError, keys::Keys, tickets::SharedTickets, tls_minted::Minted};
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -85,15 +85,15 @@ impl Certificates {
     }
 
     /// TLS for QUIC: 1.3 only, native protocol before HTTP/3 when a client offers both.
-    pub(super) fn quic_config(&self) -> Result<Arc<ServerConfig>, TransportError> {
+    pub(super) fn quic_config(&self, keys: &Keys) -> Result<Arc<ServerConfig>, TransportError> {
         let alpn = vec![duet_protocol::ALPN_NATIVE.to_vec(), ALPN_HTTP3.to_vec()];
-        self.server_config(&[&rustls::version::TLS13], alpn)
+        self.server_config(&[&rustls::version::TLS13], alpn, keys.tickets("quic"))
     }
 
     /// TLS for TCP: 1.2 and 1.3, HTTP/1.1.
-    pub(super) fn tcp_config(&self) -> Result<Arc<ServerConfig>, TransportError> {
+    pub(super) fn tcp_config(&self, keys: &Keys) -> Result<Arc<ServerConfig>, TransportError> {
         let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
-        self.server_config(&versions, vec![b"http/1.1".to_vec()])
+        self.server_config(&versions, vec![b"http/1.1".to_vec()], keys.tickets("tcp"))
     }
 
     fn new(source: Source, now: SystemTime) -> Result<Self, TransportError> {
@@ -105,6 +105,7 @@ impl Certificates {
         &self,
         versions: &[&'static rustls::SupportedProtocolVersion],
         alpn: Vec<Vec<u8>>,
+        tickets: Option<Arc<SharedTickets>>,
     ) -> Result<Arc<ServerConfig>, TransportError> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(versions)
@@ -113,6 +114,9 @@ impl Certificates {
             .with_cert_resolver(Arc::clone(&self.current) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = alpn;
         config.max_early_data_size = 0;
+        if let Some(tickets) = tickets {
+            config.ticketer = tickets;
+        }
         Ok(Arc::new(config))
     }
 }
@@ -159,6 +163,57 @@ fn read(chain_path: &Path, key_path: &Path) -> Result<Arc<CertifiedKey>, Transpo
 mod tests {
     use super::*;
     use std::fs;
+
+    /// How a client that keeps its session came to a connection with a server, without a network.
+    fn handshake(client: &Arc<rustls::ClientConfig>, server: &Arc<ServerConfig>) -> rustls::HandshakeKind {
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let mut client = rustls::ClientConnection::new(Arc::clone(client), name).unwrap();
+        let mut server = rustls::ServerConnection::new(Arc::clone(server)).unwrap();
+        // Enough rounds for the tickets that follow the handshake.
+        for _ in 0..4 {
+            let mut bytes = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut bytes).unwrap();
+            }
+            server.read_tls(&mut &bytes[..]).unwrap();
+            server.process_new_packets().unwrap();
+            let mut bytes = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut bytes).unwrap();
+            }
+            client.read_tls(&mut &bytes[..]).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        client.handshake_kind().unwrap()
+    }
+
+    #[test]
+    fn a_client_of_one_node_of_a_pair_resumes_its_tls_session_at_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let certificates = Certificates::minted(directory.path()).unwrap();
+        let shared = directory.path().join("shared.key");
+        fs::write(&shared, [7; 96]).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificates.leaf().unwrap()).unwrap();
+        let client = || {
+            let provider = Arc::new(ring::default_provider());
+            let config = rustls::ClientConfig::builder_with_provider(provider);
+            let config = config.with_safe_default_protocol_versions().unwrap();
+            Arc::new(config.with_root_certificates(roots.clone()).with_no_client_auth())
+        };
+        let node = |shared: Option<&Path>| {
+            let keys = Keys::mint().unwrap();
+            let keys = shared.map_or(Ok(keys.clone()), |shared| keys.with_shared(shared)).unwrap();
+            certificates.tcp_config(&keys).unwrap()
+        };
+        for (shared, wanted) in
+            [(Some(&*shared), rustls::HandshakeKind::Resumed), (None, rustls::HandshakeKind::Full)]
+        {
+            let (client, a, b) = (client(), node(shared), node(shared));
+            assert_eq!(handshake(&client, &a), rustls::HandshakeKind::Full);
+            assert_eq!(handshake(&client, &b), wanted);
+        }
+    }
 
     #[test]
     fn a_new_file_is_used_after_reload_and_a_broken_one_is_not() {
