@@ -244,7 +244,8 @@ impl State {
     fn drop_signal(&mut self, lane: Lane) {
         let Some(queue) = self.lanes.get_mut(&lane.carrier()) else { return };
         if let Some(older) = queue.signals.remove(&lane) {
-            queue.bytes -= older.len();
+            // As in `written`: what an older lane of this number had in flight may have been taken off here.
+            queue.bytes = queue.bytes.saturating_sub(older.len());
             self.release(older.len());
         }
     }
