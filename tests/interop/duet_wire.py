@@ -153,10 +153,10 @@ class Struct:
 
 
 class Enum:
-    """Variants in the order of their numbers; those of `carries` carry a value."""
+    """Variants in the order of their numbers; those of `carries` carry a value. `unknown` is what another number counts as."""
 
-    def __init__(self, names, **carries):
-        self.names, self.carries = names.split(), carries
+    def __init__(self, names, unknown=None, **carries):
+        self.names, self.unknown, self.carries = names.split(), unknown, carries
 
     def write(self, value):
         if isinstance(value, str):
@@ -166,6 +166,8 @@ class Enum:
 
     def read(self, reader):
         number = Int(32).read(reader)
+        if number >= len(self.names) and self.unknown:
+            return self.unknown
         if number >= len(self.names):
             raise Malformed(f"variant {number} of {self.names}")
         name = self.names[number]
@@ -176,13 +178,13 @@ U8, BOOL = Byte(255, int), Byte(1, bool)
 U16, U32, U64, COUNT = Int(16), Int(32), Int(64), Int(64)
 BYTES, TEXT, ID = Bytes(), Text(), Id()
 
-ROLE = Enum("visitor agent supervisor service")
+ROLE = Enum("visitor agent supervisor service", unknown="visitor")
 RESUMED = Enum("new full none")
 DURABILITY = Enum("ephemeral accepted mirrored")
-CONVERSATION_KIND = Enum("direct group support")
-STATUS = Enum("queued active resolved closed")
-AVAILABILITY = Enum("online busy away offline")
-CONNECTIVITY = Enum("connected idle reconnecting offline")
+CONVERSATION_KIND = Enum("direct group support", unknown="group")
+STATUS = Enum("queued active resolved closed", unknown="active")
+AVAILABILITY = Enum("online busy away offline", unknown="busy")
+CONNECTIVITY = Enum("connected idle reconnecting offline", unknown="idle")
 POSITION = Struct(epoch=U64, seq=U64)
 START = Enum("latest after", latest=U16, after=POSITION)
 PAGE = Enum("before after", before=U64, after=U64)

@@ -143,6 +143,26 @@ describe('codes', () => {
   });
 });
 
+describe('numbers of a later server', () => {
+  const named = (name: string): Uint8Array => {
+    const vector = hostileVectors.hostile.find(vector => vector.name === `hostile/${name}`);
+    if (vector === undefined) throw new Error(`no vector ${name}`);
+    return bytes(vector.hex);
+  };
+
+  it('are read as what the document names', () => {
+    const [frame] = new FrameDecoder().push(named('presence-of-a-later-server'));
+    expect(frame && decodeDelivery(frame)).toMatchObject({
+      type: 'Presence',
+      body: { availability: 'busy', connectivity: 'idle' },
+    });
+    expect(decodeEventBody(6, named('event-status-of-a-later-server'))).toMatchObject({
+      type: 'StatusChanged',
+      body: { status: 'active' },
+    });
+  });
+});
+
 describe('hostile bytes', () => {
   const outcome = (vector: (typeof hostileVectors.hostile)[number]): string => {
     const raw = bytes(vector.hex);

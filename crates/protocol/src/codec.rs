@@ -71,6 +71,61 @@ pub(crate) fn decode_checked<C, D: Decoder<Context = C>, T, E: std::fmt::Display
     check(&text).map_err(|error| DecodeError::OtherString(error.to_string()))
 }
 
+/// An enum that may grow while a version lasts: what a receiver does not know counts as another variant.
+pub(crate) trait Open: Copy + 'static {
+    /// The variants in the order of the wire.
+    const KNOWN: &'static [Self];
+}
+
+/// Decodes a field that has no rule of its own.
+pub(crate) fn any<C, D: Decoder<Context = C>, T: Decode<C>>(decoder: &mut D) -> Result<T, DecodeError> {
+    T::decode(decoder)
+}
+
+/// Decodes an open enum where a number that is not known makes no sense: in what a client asks for.
+pub(crate) fn known<C, D: Decoder<Context = C>, T: Open>(decoder: &mut D) -> Result<T, DecodeError> {
+    let number = u32::decode(decoder)?;
+    let found = usize::try_from(number).ok().and_then(|number| T::KNOWN.get(number));
+    found.copied().ok_or_else(|| DecodeError::OtherString(format!("there is no variant {number}")))
+}
+
+/// Implements decoding for an enum without content that may grow, with what stands for an unknown variant.
+macro_rules! open_enum {
+    ($name:ident { $($variant:ident),+ } else $fallback:ident) => {
+        impl $crate::codec::Open for $name {
+            const KNOWN: &'static [Self] = &[$(Self::$variant),+];
+        }
+        impl<C> bincode::Decode<C> for $name {
+            fn decode<D: bincode::de::Decoder<Context = C>>(
+                decoder: &mut D,
+            ) -> Result<Self, bincode::error::DecodeError> {
+                let number = <u32 as bincode::Decode<C>>::decode(decoder)?;
+                let known = usize::try_from(number)
+                    .ok()
+                    .and_then(|number| <Self as $crate::codec::Open>::KNOWN.get(number));
+                Ok(known.copied().unwrap_or(Self::$fallback))
+            }
+        }
+        bincode::impl_borrow_decode!($name);
+    };
+}
+pub(crate) use open_enum;
+
+/// Implements decoding for a struct, field by field in the order of the wire: `any` value, or a `known` variant.
+macro_rules! known_fields {
+    ($name:ident { $($field:ident: $how:ident),+ }) => {
+        impl<C> bincode::Decode<C> for $name {
+            fn decode<D: bincode::de::Decoder<Context = C>>(
+                decoder: &mut D,
+            ) -> Result<Self, bincode::error::DecodeError> {
+                Ok(Self { $($field: $crate::codec::$how(decoder)?),+ })
+            }
+        }
+        bincode::impl_borrow_decode!($name);
+    };
+}
+pub(crate) use known_fields;
+
 /// Implements the codec for a newtype over validated text, given its `parse` and `as_str`.
 macro_rules! text_codec {
     ($name:ident) => {

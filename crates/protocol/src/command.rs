@@ -4,7 +4,7 @@
 //! lane that began with [`HistoryRequest`]. A number `request` comes back in the answer.
 
 use crate::{
-    codec::{Decode, Encode},
+    codec::{Decode, Encode, known_fields},
     delivery::{Availability, ConversationKind},
     event::Content,
     hello::Hello,
@@ -74,13 +74,15 @@ pub struct Authenticate {
 }
 
 /// The user's chosen availability, for all their devices. Answer: `Done`.
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Encode)]
 pub struct SetAvailability {
     /// Comes back in the answer.
     pub request: u32,
     /// The choice.
     pub availability: Availability,
 }
+
+known_fields!(SetAvailability { request: any, availability: known });
 
 /// Replaces the list of watched users. Answer: `Done`, then their `Presence`, then changes.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -101,7 +103,7 @@ pub struct WatchInbox {
 }
 
 /// Creates a conversation. Answer: `Created`, also when it was created before by the same call.
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Encode)]
 pub struct CreateConversation {
     /// Comes back in the answer.
     pub request: u32,
@@ -114,6 +116,14 @@ pub struct CreateConversation {
     /// Other members: exactly one for `Direct`, any for `Group`, none for `Support`.
     pub members: Vec<UserId>,
 }
+
+known_fields!(CreateConversation {
+    request: any,
+    conversation: any,
+    kind: known,
+    subject: any,
+    members: any
+});
 
 /// Adds members to a group. Answer: `Done`.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -149,7 +159,7 @@ pub struct Assign {
 }
 
 /// Moves a support conversation on. Answer: `Done`, or `conflict` when the life cycle has no such step.
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Encode)]
 pub struct SetStatus {
     /// Comes back in the answer.
     pub request: u32,
@@ -158,6 +168,8 @@ pub struct SetStatus {
     /// `Resolved` or `Closed`; a visitor's next message in a resolved one queues it again.
     pub status: crate::delivery::Status,
 }
+
+known_fields!(SetStatus { request: any, conversation: any, status: known });
 
 /// Ends the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

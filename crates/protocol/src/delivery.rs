@@ -1,7 +1,7 @@
 //! What the server says: frames of kinds 0x40 to 0x7f.
 
 use crate::{
-    codec::{Decode, Encode},
+    codec::{Decode, Encode, open_enum},
     command::Durability,
     event::{Content, Event},
     hello::{Role, Welcome},
@@ -114,7 +114,7 @@ pub struct Created {
 }
 
 /// Which rules a conversation follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode)]
 pub enum ConversationKind {
     /// Two users; there is at most one between any two.
     Direct,
@@ -124,8 +124,10 @@ pub enum ConversationKind {
     Support,
 }
 
+open_enum!(ConversationKind { Direct, Group, Support } else Group);
+
 /// The stages of a support conversation. Others are always `Active`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode)]
 pub enum Status {
     /// Waits for an agent.
     Queued,
@@ -137,8 +139,10 @@ pub enum Status {
     Closed,
 }
 
+open_enum!(Status { Queued, Active, Resolved, Closed } else Active);
+
 /// What a user chose to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode)]
 pub enum Availability {
     /// Ready.
     Online,
@@ -150,8 +154,10 @@ pub enum Availability {
     Offline,
 }
 
+open_enum!(Availability { Online, Busy, Away, Offline } else Busy);
+
 /// What the server observes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode)]
 pub enum Connectivity {
     /// At least one device is connected and in use.
     Connected,
@@ -162,6 +168,8 @@ pub enum Connectivity {
     /// Gone.
     Offline,
 }
+
+open_enum!(Connectivity { Connected, Idle, Reconnecting, Offline } else Idle);
 
 /// A user's presence, whole.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]

@@ -1,7 +1,7 @@
 //! The opening of a connection: who the client is, what it speaks, what it may do.
 
 use crate::{
-    codec::{Decode, Encode},
+    codec::{Decode, Encode, open_enum},
     ids::{DeviceId, DisplayName, SessionId, TenantName, UserId},
 };
 
@@ -77,7 +77,7 @@ pub enum Resumed {
 }
 
 /// What a user may do within its tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode)]
 pub enum Role {
     /// A customer: sees conversations of which they are a member, may start `support` conversations.
     Visitor,
@@ -88,6 +88,8 @@ pub enum Role {
     /// A back end or bot: may create conversations for others.
     Service,
 }
+
+open_enum!(Role { Visitor, Agent, Supervisor, Service } else Visitor);
 
 impl Role {
     /// Whether the role works for the tenant and therefore sees its `support` conversations.

@@ -240,6 +240,24 @@ export function variants<const T extends string>(...names: readonly T[]): Codec<
   };
 }
 
+/**
+ * An enum without content that may grow while a version lasts: a number that is not known is read as `fallback`. In what a
+ * client asks for it makes no sense: `known` refuses it.
+ */
+export function openVariants<const T extends string>(
+  fallback: NoInfer<T>,
+  ...names: readonly T[]
+): Codec<T> & { readonly known: Codec<T> } {
+  const known = variants(...names);
+  return {
+    known,
+    write: (out, value) => {
+      known.write(out, value);
+    },
+    read: input => names[Number(input.varint(4))] ?? fallback,
+  };
+}
+
 /** An enum whose variants hold one value each, or none (`unit`); a value is `{ type, value }`. */
 export function tagged<S extends Record<string, Codec<unknown>>>(
   shapes: S,

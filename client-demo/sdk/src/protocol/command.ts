@@ -7,6 +7,7 @@
 import {
   bits64,
   bool,
+  openVariants,
   option,
   string,
   struct,
@@ -26,7 +27,7 @@ import { decodeFrame, encodeFrame, type FrameOf } from './kinds';
 import { IdleSignal, TypingSignal } from './signal';
 
 /** What a user chose to be. */
-export const Availability = variants('online', 'busy', 'away', 'offline');
+export const Availability = openVariants('busy', 'online', 'busy', 'away', 'offline');
 export type Availability = Value<typeof Availability>;
 
 /** How safe a message must be before it is acknowledged. */
@@ -49,7 +50,7 @@ export const COMMANDS = {
   Ping: [0x03, struct({ nonce: bits64 })],
   /** A fresh token for the same user, before the old one ends. */
   Authenticate: [0x04, struct({ request, token: string })],
-  SetAvailability: [0x05, struct({ request, availability: Availability })],
+  SetAvailability: [0x05, struct({ request, availability: Availability.known })],
   /** Replaces the list of watched users, at most 200. */
   WatchPresence: [0x06, struct({ request, users: vec(UserId) })],
   WatchInbox: [0x07, struct({ request, on: bool })],
@@ -58,7 +59,7 @@ export const COMMANDS = {
     struct({
       request,
       conversation: ConversationId,
-      kind: ConversationKind,
+      kind: ConversationKind.known,
       subject: option(DisplayName),
       members: vec(UserId),
     }),
@@ -67,7 +68,7 @@ export const COMMANDS = {
   RemoveMember: [0x0a, struct({ request, conversation: ConversationId, user: UserId })],
   /** `agent` left out is the caller. */
   Assign: [0x0b, struct({ request, conversation: ConversationId, agent: option(UserId) })],
-  SetStatus: [0x0c, struct({ request, conversation: ConversationId, status: Status })],
+  SetStatus: [0x0c, struct({ request, conversation: ConversationId, status: Status.known })],
   /** The end of the session; the user is not expected back. */
   Goodbye: [0x0d, struct({})],
   /** Conversation, first: subscribe. */

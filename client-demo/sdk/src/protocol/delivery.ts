@@ -2,6 +2,7 @@
 import {
   bits64,
   bool,
+  openVariants,
   option,
   string,
   struct,
@@ -12,7 +13,6 @@ import {
   u8,
   unit,
   type Value,
-  variants,
   vec,
 } from './codec';
 import { Availability, Durability } from './command';
@@ -24,7 +24,7 @@ import { decodeFrame, encodeFrame, type FrameOf } from './kinds';
 import { TypingState } from './signal';
 
 /** What the server observes of a user. */
-export const Connectivity = variants('connected', 'idle', 'reconnecting', 'offline');
+export const Connectivity = openVariants('idle', 'connected', 'idle', 'reconnecting', 'offline');
 
 /** A user's presence, whole; `version` grows with every change under one epoch. */
 export const Presence = struct({

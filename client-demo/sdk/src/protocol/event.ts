@@ -5,16 +5,16 @@
  * An event's body is encoded apart and named by a number, so that a client that does not know a kind of event can still
  * count it: it shows nothing and moves on.
  */
-import { bytes, decode, option, struct, u16, u64, type Value, variants } from './codec';
+import { bytes, decode, openVariants, option, struct, u16, u64, type Value } from './codec';
 import { Role } from './hello';
 import { ClientMessageId, DisplayName, UserId } from './ids';
 
 /** Which rules a conversation follows. */
-export const ConversationKind = variants('direct', 'group', 'support');
+export const ConversationKind = openVariants('group', 'direct', 'group', 'support');
 export type ConversationKind = Value<typeof ConversationKind>;
 
 /** The stages of a support conversation. Others are always active. */
-export const Status = variants('queued', 'active', 'resolved', 'closed');
+export const Status = openVariants('active', 'queued', 'active', 'resolved', 'closed');
 export type Status = Value<typeof Status>;
 
 /** One entry of a conversation's log. */

@@ -1,5 +1,18 @@
 /** The opening of a connection: who the client is, what it speaks, what it may do. Twin of crates/protocol/src/hello.rs. */
-import { bits64, bytes, option, string, struct, u16, u32, u64, type Value, variants, vec } from './codec';
+import {
+  bits64,
+  bytes,
+  openVariants,
+  option,
+  string,
+  struct,
+  u16,
+  u32,
+  u64,
+  type Value,
+  variants,
+  vec,
+} from './codec';
 import { DeviceId, DisplayName, SessionId, TenantName, UserId } from './ids';
 
 /** The protocol versions that this client speaks, best first. */
@@ -35,7 +48,7 @@ export const Resumed = variants('new', 'full', 'none');
 export type Resumed = Value<typeof Resumed>;
 
 /** What a user may do within its tenant. */
-export const Role = variants('visitor', 'agent', 'supervisor', 'service');
+export const Role = openVariants('visitor', 'visitor', 'agent', 'supervisor', 'service');
 export type Role = Value<typeof Role>;
 
 /** Numbers that the server sets and the client obeys. All sizes in bytes, all times in milliseconds. */

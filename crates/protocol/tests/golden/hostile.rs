@@ -1,7 +1,9 @@
 //! Malformed input and the way in which it must fail; what every client must refuse as well.
 
 use duet_protocol::command::Ping;
-use duet_protocol::{CodecError, Command, Delivery, EventBody, Frame, FrameDecoder, FrameError};
+use duet_protocol::delivery::{Availability, Connectivity, ConversationKind, Status};
+use duet_protocol::hello::Role;
+use duet_protocol::{CodecError, Command, Delivery, EventBody, Frame, FrameDecoder, FrameError, codec};
 
 use crate::given::CONVERSATION;
 use crate::reader::unhex;
@@ -152,6 +154,8 @@ fn commands() -> Vec<Hostile> {
         framed("bool-of-two", command, 0x07, "01 02", "malformed"),
         framed("option-of-two", command, 0x0b, &format!("01 {id} 02"), "malformed"),
         framed("enum-without-such-a-variant", command, 0x05, "01 04", "malformed"),
+        framed("stage-without-such-a-number", command, 0x0c, &format!("01 {id} 04"), "malformed"),
+        framed("conversation-of-no-known-kind", command, 0x08, &format!("01 {id} 03 00 00"), "malformed"),
         framed("enum-variant-above-32-bits", command, 0x05, "01 fd 00 00 00 00 01 00 00 00", "malformed"),
         framed("id-cut-short", command, 0x10, &id[2..], "malformed"),
         framed("open-without-start", command, 0x10, &id, "malformed"),
@@ -190,6 +194,7 @@ fn deliveries() -> Vec<Hostile> {
         framed("done-with-one-byte-more", delivery, 0x44, "01 00", "trailing"),
         framed("code-above-16-bits", delivery, 0x56, "fc 00 00 01 00 00", "malformed"),
         framed("subject-without-such-a-variant", delivery, 0x45, "03 00 00 00", "malformed"),
+        framed("presence-of-a-later-server", delivery, 0x4b, "01 61 04 fb 00 01 00 00", "accepted"),
         framed("caught-up-cut-short", delivery, 0x52, "fc 00 00 01", "malformed"),
     ]
 }
@@ -199,7 +204,28 @@ fn events() -> Vec<Hostile> {
         given("event-of-an-unknown-kind", Form::Event(7), "01 02 03", "unknown"),
         given("event-of-kind-zero", Form::Event(0), "", "unknown"),
         given("event-without-body", Form::Event(1), "", "malformed"),
-        given("event-status-without-such-a-variant", Form::Event(6), "04", "malformed"),
+        given("event-status-of-a-later-server", Form::Event(6), "04", "accepted"),
+        given("event-status-above-32-bits", Form::Event(6), "fd 00 00 00 00 01 00 00 00", "malformed"),
         given("event-with-one-byte-more", Form::Event(6), "03 00", "trailing"),
     ]
+}
+
+#[test]
+fn a_variant_of_a_later_server_is_read_as_what_the_document_names() {
+    let read = |name: &str| {
+        let found = all().into_iter().find(|input| input.name == name).expect("a vector of that name");
+        (found.cut(), found.bytes)
+    };
+    let (frame, _) = read("presence-of-a-later-server");
+    let Ok(Some(Delivery::Presence(presence))) = Delivery::decode(&frame.unwrap().unwrap()) else {
+        panic!("no presence");
+    };
+    assert_eq!((presence.availability, presence.connectivity), (Availability::Busy, Connectivity::Idle));
+    let (_, body) = read("event-status-of-a-later-server");
+    let Ok(Some(EventBody::StatusChanged(changed))) = EventBody::decode(6, &body) else {
+        panic!("no status")
+    };
+    assert_eq!(changed.status, Status::Active);
+    let (kind, role): (ConversationKind, Role) = (codec::decode(&[3]).unwrap(), codec::decode(&[4]).unwrap());
+    assert_eq!((kind, role), (ConversationKind::Group, Role::Visitor));
 }
