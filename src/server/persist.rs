@@ -14,14 +14,14 @@ use crate::{
     store::{EventRow, GROUP_ENTRIES_MAX, LogItem, StoreError, Writer},
 };
 use metrics::{gauge, histogram};
-use std::{sync::mpsc::RecvTimeoutError, time::Duration};
+use std::{collections::BTreeMap, sync::mpsc::RecvTimeoutError, time::Duration};
 
 /// Runs until the queue's other end is dropped and all of it is written.
 ///
 /// # Errors
 /// The failure of the disk or the database after which nothing may be written any more.
 pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> Result<(), StoreError> {
-    let mut disk = Disk { writer, facts, short: false };
+    let mut disk = Disk::new(writer, facts);
     let mut truncate_to = None;
     loop {
         let first = match jobs.recv_timeout(SETTLE_AFTER) {
@@ -29,6 +29,9 @@ pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> 
             Err(RecvTimeoutError::Timeout) => {
                 disk.writer.settle()?;
                 disk.look_for_space()?;
+                if let Some(index) = disk.take_checkpoint()? {
+                    truncate_to = Some((index + 1).saturating_sub(log_keep));
+                }
                 truncate_to = disk.truncate(truncate_to)?;
                 continue;
             }
@@ -42,7 +45,9 @@ pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> 
             }
         }
         if let Some((index, rows)) = checkpoint {
-            disk.take_checkpoint(index, &rows)?;
+            disk.put_off(index, rows);
+        }
+        if let Some(index) = disk.take_checkpoint()? {
             truncate_to = Some((index + 1).saturating_sub(log_keep));
         }
         truncate_to = disk.truncate(truncate_to)?;
@@ -63,6 +68,8 @@ struct Disk<'a> {
     writer: Writer,
     facts: &'a Facts,
     short: bool,
+    /// What checkpoints would have changed that found an export there, and up to which index: part of the next one.
+    put_off: Option<(u64, BTreeMap<Vec<u8>, Option<Vec<u8>>>)>,
 }
 
 /// A silence after which the acknowledged index is made as new as the log, and a short disk is looked at again.
@@ -85,7 +92,11 @@ fn collect(first: Job, jobs: &Jobs) -> (Vec<LogItem>, Option<(u64, Vec<Row>)>) {
     (group, None)
 }
 
-impl Disk<'_> {
+impl<'a> Disk<'a> {
+    fn new(writer: Writer, facts: &'a Facts) -> Self {
+        Self { writer, facts, short: false, put_off: None }
+    }
+
     fn commit(&mut self, group: &[LogItem]) -> Result<u64, StoreError> {
         let durable = self.with_space(|writer| writer.commit(group))?;
         histogram!(name::COMMIT_GROUP).record(durable.entries as f64);
@@ -95,12 +106,31 @@ impl Disk<'_> {
         Ok(durable.upto)
     }
 
-    fn take_checkpoint(&mut self, index: u64, rows: &[Row]) -> Result<(), StoreError> {
-        let done = self.with_space(|writer| writer.checkpoint(index, rows))?;
+    /// Adds rows to the checkpoint that is taken next; of two changes of one row the later counts.
+    fn put_off(&mut self, index: u64, rows: Vec<Row>) {
+        let (upto, changes) = self.put_off.get_or_insert_default();
+        *upto = index;
+        changes.extend(rows);
+    }
+
+    /// Takes the checkpoint that is due, if no export reads the state rows just now; its index.
+    fn take_checkpoint(&mut self) -> Result<Option<u64>, StoreError> {
+        if !self.writer.can_checkpoint() {
+            return Ok(None);
+        }
+        let Some((index, changes)) = self.put_off.take() else { return Ok(None) };
+        let rows: Vec<Row> = changes.into_iter().collect();
+        let done = match self.with_space(|writer| writer.checkpoint(index, &rows)) {
+            Err(StoreError::Exporting) => {
+                self.put_off(index, rows);
+                return Ok(None);
+            }
+            done => done?,
+        };
         histogram!(name::CHECKPOINT_TOOK).record(done.took.as_secs_f64());
         gauge!(name::CHECKPOINT_INDEX).set(done.index as f64);
         tracing::debug!(index, rows = done.rows, took_ms = done.took.as_millis() as u64, "checkpoint");
-        Ok(())
+        Ok(Some(index))
     }
 
     /// Does a piece of work that must be done, however long the disk is full. Ends without it only when the driver is gone.
@@ -192,7 +222,7 @@ mod tests {
         let options = StoreOptions { free_floor_bytes: 0, ..StoreOptions::default() };
         let Opened { writer, .. } = Store::open(dir.path(), options).unwrap();
         let (facts, mut facts_in) = queues::facts();
-        let mut disk = Disk { writer, facts: &facts, short: false };
+        let mut disk = Disk::new(writer, &facts);
         let Job::Append(first) = append(1) else { unreachable!() };
         disk.commit(&[item(first)]).unwrap();
         let mut refusals = 2;

@@ -118,7 +118,7 @@ impl Delta {
             for change in &self.changes {
                 put_state(&mut batch, &database.tree, &change.state_key, change.value.as_deref())?;
             }
-            row::put(&mut batch, &key::meta(HEAD_NAME), &self.head.encode());
+            put_head(&mut batch, &self.head);
             database.apply(batch)?;
         } else {
             self.stage(database)?;
@@ -185,7 +185,7 @@ impl Head {
         }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = self.index.to_be_bytes().to_vec();
         bytes.extend_from_slice(&u16::try_from(self.families.len()).unwrap_or(u16::MAX).to_be_bytes());
         for (name, family) in &self.families {
@@ -196,7 +196,7 @@ impl Head {
         bytes
     }
 
-    fn decode(mut bytes: Bytes) -> Option<Self> {
+    pub(super) fn decode(mut bytes: Bytes) -> Option<Self> {
         let index = bytes.try_get_u64().ok()?;
         let count = usize::from(bytes.try_get_u16().ok()?);
         if bytes.len() != count * FAMILY_BYTES {
@@ -220,6 +220,11 @@ impl Family {
         self.rows = self.rows.wrapping_sub(1);
         self.digest = self.digest.wrapping_sub(row_hash(key, value));
     }
+}
+
+/// Adds the head to the batch that ends a checkpoint.
+pub(super) fn put_head(batch: &mut Batch, head: &Head) {
+    row::put(batch, &key::meta(HEAD_NAME), &head.encode());
 }
 
 /// Ends what a crash interrupted: finishes a checkpoint whose marker was written, forgets one whose marker was not.
@@ -263,7 +268,7 @@ fn finish(database: &Database) -> Result<(), StoreError> {
         let done = next == Some(count) || next.is_none();
         if done {
             row::remove(&mut batch, &marker_key, &stored);
-            row::put(&mut batch, &key::meta(HEAD_NAME), &head.encode());
+            put_head(&mut batch, &head);
         }
         database.apply(batch)?;
         if done {

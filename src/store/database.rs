@@ -17,6 +17,7 @@ use sled::{Batch, Db, Tree};
 use super::directory::Directory;
 use super::error::StoreError;
 use super::open::StoreOptions;
+use super::snapshot::Guard;
 
 /// sled's unit of allocation. A power cut is survived as long as less than one segment is written between two
 /// barriers (`docs/storage.md`, Durability), so it is far above what one group can bring.
@@ -38,6 +39,9 @@ pub(super) struct Database {
     durable: AtomicU64,
     /// Lowest log index that is still stored; one above the last when the log is empty.
     first: AtomicU64,
+    /// What exports and the writer agree on.
+    pub(super) guard: Guard,
+    free_floor: u64,
     // Last, so that the lock is released after sled has closed its files.
     directory: Directory,
 }
@@ -72,7 +76,9 @@ impl Database {
             File::options().write(true).open(path).map_err(StoreError::io("opening the barrier's handle"))?;
         let durable = AtomicU64::new(0);
         let first = AtomicU64::new(1);
-        Ok(Self { tree, db, file, device_sync: options.device_sync, durable, first, directory })
+        let (device_sync, free_floor) = (options.device_sync, options.free_floor_bytes);
+        let guard = Guard::default();
+        Ok(Self { tree, db, file, device_sync, durable, first, guard, free_floor, directory })
     }
 
     /// Applies a batch atomically; it is durable after the next [`barrier`](Self::barrier).
@@ -102,6 +108,11 @@ impl Database {
     /// `Io`.
     pub(super) fn size_on_disk(&self) -> Result<u64, StoreError> {
         guarded("measuring the database", || self.db.size_on_disk())
+    }
+
+    /// Bytes that must stay free on the file system.
+    pub(super) fn free_floor(&self) -> u64 {
+        self.free_floor
     }
 
     pub(super) fn directory(&self) -> &Directory {

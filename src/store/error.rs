@@ -1,7 +1,7 @@
 //! What can go wrong between Duet and its disk, each with a sentence an operator can act on.
 //!
 //! By whose fault (`StoreError` is always *ours*, never a client's): the caller handed over something that cannot be
-//! stored (`Gap`, `TooLarge`, `Refused`: nothing was written, the writer stays usable), the disk is nearly full
+//! stored (`Gap`, `TooLarge`, `Refused`, `Exporting`, `Occupied`: nothing was written, the writer stays usable), the disk is nearly full
 //! (`ReadOnly`: nothing was written, it passes by itself when space returns), or the disk or the database failed
 //! (`Io`, `Corrupt`, then `Poisoned` for every later call: a failed sync is never retried, because the kernel may
 //! have dropped the very pages that did not reach the disk).
@@ -86,6 +86,27 @@ pub enum StoreError {
         found: u32,
         /// The newest version this code reads.
         known: u32,
+    },
+    /// Another part of this process reads the state rows for a snapshot, or makes one; nothing was written, it passes.
+    #[error("a snapshot is being made: try again when it is done")]
+    Exporting,
+    /// A snapshot that was given up before it was whole.
+    #[error("the snapshot was given up: {what}")]
+    Interrupted {
+        /// Why.
+        what: &'static str,
+    },
+    /// A file that is no whole snapshot; nothing of it was taken.
+    #[error("the snapshot cannot be used: {what}: take another one")]
+    Snapshot {
+        /// What was found.
+        what: String,
+    },
+    /// A snapshot was to be brought to where a store with entries, or something else, already lies.
+    #[error("{} already holds something: move it away first", dir.display())]
+    Occupied {
+        /// The directory.
+        dir: PathBuf,
     },
     /// A request that contradicts what is stored; nothing was written.
     #[error("refused: {what}")]

@@ -17,6 +17,7 @@ const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 const FORMAT_NAME: &str = "format";
 const NODE_NAME: &str = "node";
+const ORIGIN_NAME: &str = "origin";
 
 /// Writes what makes an empty database a store; the caller passes the barrier.
 ///
@@ -51,6 +52,21 @@ pub(super) fn verify(database: &Database, node: [u8; 16], acknowledged: u64) -> 
         ));
     }
     Ok(())
+}
+
+/// Notes in the batch that the log begins after `index`: the store came from a snapshot.
+pub(super) fn put_origin(batch: &mut Batch, index: u64) {
+    row::put(batch, &key::meta(ORIGIN_NAME), &index.to_be_bytes());
+}
+
+/// The index after which the log begins: 0 unless the store came from a snapshot.
+///
+/// # Errors
+/// `Io`, `Corrupt`.
+pub(super) fn origin(database: &Database) -> Result<u64, StoreError> {
+    let Some(stored) = row::get(&database.tree, &key::meta(ORIGIN_NAME))? else { return Ok(0) };
+    let broken = || StoreError::corrupt("the index after which the log begins is cut short");
+    stored.as_ref().try_into().map(u64::from_be_bytes).map_err(|_| broken())
 }
 
 /// Refuses names and values above their limits.

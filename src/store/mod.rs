@@ -28,6 +28,7 @@ mod open;
 mod reader;
 mod recovered;
 mod row;
+mod snapshot;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -42,4 +43,5 @@ pub use meta::FORMAT_VERSION;
 pub use open::{Opened, Store, StoreOptions};
 pub use reader::{Reader, Statistics};
 pub use recovered::{LogEntries, Recovered, StateRows};
+pub use snapshot::{ExportPace, Exported, Imported, LogHold};
 pub use writer::{Checkpointed, Durable, Truncated, Writer};

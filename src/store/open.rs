@@ -23,7 +23,7 @@ use super::error::StoreError;
 use super::reader::Reader;
 use super::recovered::Recovered;
 use super::writer::Writer;
-use super::{key, meta};
+use super::{key, meta, snapshot};
 
 /// The door to the store.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +66,7 @@ impl Store {
     /// acknowledged; `Format` when a newer version wrote it; `Io`.
     pub fn open(dir: &Path, options: StoreOptions) -> Result<Opened, StoreError> {
         let directory = Directory::lock(dir)?;
+        snapshot::sweep(dir)?;
         let mut acknowledged = match Acknowledged::open(dir)? {
             Some(found) => found,
             None if directory.has_database()? => {
@@ -88,7 +89,7 @@ impl Store {
         };
         checkpoint::recover(&database)?;
         let head = Head::read(&database.tree)?;
-        let (first, last) = bounds(&database)?;
+        let (first, last) = bounds(&database, meta::origin(&database)?)?;
         compare(first, last, head.index, acknowledged.index())?;
         database.set_first(first);
         database.set_durable(last);
@@ -131,8 +132,8 @@ fn open_live(
     Ok(database)
 }
 
-/// Lowest and highest stored log index; (1, 0) while the log is empty.
-fn bounds(database: &Database) -> Result<(u64, u64), StoreError> {
+/// Lowest and highest stored log index; while the log is empty, the index that comes first and the one before it.
+fn bounds(database: &Database, origin: u64) -> Result<(u64, u64), StoreError> {
     let mut rows = database.tree.scan_prefix([key::LOG]);
     let index =
         |row: sled::Result<(sled::IVec, sled::IVec)>| row.map(|(log_key, _)| key::log_index(&log_key));
@@ -140,7 +141,7 @@ fn bounds(database: &Database) -> Result<(u64, u64), StoreError> {
     let mut rows = database.tree.scan_prefix([key::LOG]);
     let last =
         guarded("looking for the last log entry", || rows.next_back().map(index).transpose())?.flatten();
-    Ok((first.unwrap_or(1), last.unwrap_or(0)))
+    Ok((first.unwrap_or(origin + 1), last.unwrap_or(origin)))
 }
 
 fn compare(first: u64, last: u64, checkpoint: u64, acknowledged: u64) -> Result<(), StoreError> {
@@ -157,7 +158,7 @@ fn compare(first: u64, last: u64, checkpoint: u64, acknowledged: u64) -> Result<
     Ok(())
 }
 
-fn mint_node() -> Result<[u8; 16], StoreError> {
+pub(super) fn mint_node() -> Result<[u8; 16], StoreError> {
     let mut node = [0; 16];
     getrandom::fill(&mut node).map_err(|error| StoreError::Io {
         what: "minting the node's identity",

@@ -40,6 +40,10 @@ impl Reader {
         Self { database }
     }
 
+    pub(super) fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
     /// Events of a conversation from `from_seq` to `upto_seq`, both inclusive, oldest first, until `max_bytes` of event
     /// bytes are reached; at least one event when there is any.
     ///

@@ -68,7 +68,7 @@ pub struct StateRows {
 }
 
 impl StateRows {
-    fn new(database: &Arc<Database>, expected: BTreeMap<u8, Family>, prefix: &[u8]) -> Self {
+    pub(super) fn new(database: &Arc<Database>, expected: BTreeMap<u8, Family>, prefix: &[u8]) -> Self {
         let rows = database.tree.scan_prefix(key::state(prefix));
         Self { database: Arc::clone(database), rows, expected, found: BTreeMap::new(), done: false }
     }

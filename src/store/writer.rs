@@ -163,7 +163,8 @@ impl Writer {
     ///
     /// # Errors
     /// Nothing written: `Refused` (`index` below the last checkpoint or above the log, empty key), `TooLarge`,
-    /// `ReadOnly`, `Poisoned`. Writer poisoned: `Io`, `Corrupt`.
+    /// `ReadOnly`, `Poisoned`, `Exporting` (an export reads the state rows: offer these changes again with the next ones).
+    /// Writer poisoned: `Io`, `Corrupt`.
     pub fn checkpoint(&mut self, index: u64, changes: &[StateChange]) -> Result<Checkpointed, StoreError> {
         let start = Instant::now();
         if index < self.head.index || index > self.last {
@@ -172,6 +173,8 @@ impl Writer {
             });
         }
         self.usable()?;
+        let database = Arc::clone(&self.database);
+        let _state_rows = database.guard.try_state_rows()?;
         let size = |(key, value): &StateChange| key.len() + value.as_ref().map_or(0, Vec::len);
         self.space.require(changes.iter().map(size).sum())?;
         let delta = Delta::new(&self.database.tree, &self.head, index, changes);
@@ -181,21 +184,30 @@ impl Writer {
         Ok(Checkpointed { index, rows: changes.len(), took: start.elapsed() })
     }
 
-    /// Removes up to 1,000 entries below both `keep_from` and the checkpoint index; events stay. Call again between
-    /// groups while the answer says `more`.
+    /// Whether a checkpoint would find the state rows free: no export reads them.
+    pub fn can_checkpoint(&self) -> bool {
+        self.database.guard.try_state_rows().is_ok()
+    }
+
+    /// Removes up to 1,000 entries below `keep_from`, the checkpoint index and everything that a [`LogHold`] keeps; events
+    /// stay. Call again between groups while the answer says `more`.
+    ///
+    /// [`LogHold`]: super::LogHold
     ///
     /// # Errors
     /// `Poisoned`; writer poisoned: `Io`, `Corrupt`.
     pub fn truncate_front(&mut self, keep_from: u64) -> Result<Truncated, StoreError> {
         self.usable()?;
-        let end = keep_from.min(self.head.index);
         let first = self.database.first();
-        let until = end.min(first + TRUNCATE_ENTRIES as u64);
+        let mut end = keep_from.min(self.head.index);
+        // Readers that start below the new first entry are refused before the first row goes.
+        let until = self.database.guard.move_first(&self.database, |held| {
+            end = end.min(held);
+            end.min(first + TRUNCATE_ENTRIES as u64)
+        });
         if until <= first {
             return Ok(Truncated { removed: 0, first, more: false });
         }
-        // Readers that start below the new first entry are refused before the first row goes.
-        self.database.set_first(until);
         let removed = self.remove_entries(first, until, false);
         self.sealed(removed)?;
         Ok(Truncated { removed: until - first, first: until, more: until < end })
@@ -259,6 +271,7 @@ impl Writer {
         if after >= self.last {
             return Ok(());
         }
+        self.database.guard.take_back();
         self.acknowledged.declare(Life::Live, after.min(self.acknowledged.index()))?;
         self.database.set_durable(after);
         let mut end = self.last + 1;
