@@ -33,7 +33,7 @@ const CHECKPOINT: &str = "DUET_BENCH_CHECKPOINT";
 const FILL: &str = "DUET_BENCH_FILL";
 /// Support conversations, each with a visitor and one of the agents, who speak in turn.
 const CONVERSATIONS: u64 = 1_000;
-const AGENTS: u64 = 10;
+const AGENTS: u64 = 50;
 /// All messages lie within this time before now: shorter than the deduplication window.
 const DAY_MS: u64 = 20 * 3_600_000;
 const TEXT: &str = "Two hundred bytes are about what people write to each other in a support chat: a question with a \
