@@ -3,6 +3,8 @@
 #[cfg(feature = "server")]
 pub mod admin;
 #[cfg(feature = "server")]
+pub mod arbiter;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod core;
 pub mod peer;

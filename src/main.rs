@@ -5,9 +5,9 @@ use duet::{
     config::{Arguments, Config},
     core::Side,
     peer::{self, InitFailed, Member, PairFiles, PairPlan},
-    server::{self, ServeOptions, TokenRequest},
+    server::{self, ServeOptions, Served, TokenRequest, WitnessOptions},
 };
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{io::Write, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
 /// Real-time messaging over QUIC and WebTransport, with an acknowledgement that means stored.
 #[derive(Debug, Parser)]
@@ -23,6 +23,10 @@ enum Command {
     ///
     /// Exit status: 0 after a graceful stop, 2 for a configuration that cannot be used, 1 for any other failure.
     Serve(Serve),
+    /// Run the witness of a pair: a third machine that keeps who is primary. Until SIGTERM or SIGINT.
+    ///
+    /// Exit status as that of `serve`.
+    Witness(Witness),
     /// Sign a token for a user with a tenant's key, and print it.
     Token(Token),
     /// Check the configuration and print what it comes to, without secrets.
@@ -97,6 +101,54 @@ struct Serve {
     /// Once ready, write the same JSON into this file.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Witness {
+    /// The configuration file, as `duet pair init` writes it: witness.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// witness.listen: address for the nodes.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// witness.data_dir: where the register lies.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// log.level: error, warn, info, debug, trace, or a filter.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// log.format: json, text or auto.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Serve nodes that run on this very machine too. For development: such a witness dies together with a node.
+    #[arg(long)]
+    allow_same_machine: bool,
+    /// Give the register the newest value of these files, copies that the nodes kept, and end. Both nodes must be stopped.
+    #[arg(long, value_name = "FILE")]
+    restore: Vec<PathBuf>,
+    /// Once ready, print one JSON line with the address in use on standard output.
+    #[arg(long)]
+    json: bool,
+    /// Once ready, write the same JSON into this file.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+impl Witness {
+    fn load(&self) -> Result<Config, String> {
+        let named = [
+            ("--listen", "witness.listen", &self.listen),
+            ("--data-dir", "witness.data_dir", &self.data_dir),
+            ("--log-level", "log.level", &self.log_level),
+            ("--log-format", "log.format", &self.log_format),
+        ];
+        let flags = named
+            .into_iter()
+            .filter_map(|(flag, key, value)| Some((flag.into(), key.into(), value.clone()?)));
+        let arguments =
+            Arguments { file: self.config.clone(), flags: flags.collect(), ..Arguments::default() };
+        Config::load(&arguments, std::env::vars()).map_err(|error| error.to_string())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -190,12 +242,14 @@ fn main() -> ExitCode {
             Ok(config) => {
                 let options = ServeOptions { print_ready: serve.json, ready_file: serve.ready_file };
                 match server::serve(config, options) {
-                    Ok(()) => ExitCode::SUCCESS,
+                    Ok(Served::Stopped) => ExitCode::SUCCESS,
+                    Ok(Served::Again) => begin_anew(),
                     Err(error) if error.is_configuration() => misconfigured(&error.to_string()),
                     Err(error) => failed(&error.to_string()),
                 }
             }
         },
+        Command::Witness(options) => witness(options),
         Command::Token(token) => mint(token),
         Command::CheckConfig { settings, json } => match settings.load(true) {
             Err(error) => misconfigured(&error),
@@ -256,6 +310,39 @@ fn minted(result: Result<PairFiles, InitFailed>, json: bool, say: impl Fn(&str) 
         Err(error @ InitFailed::Exists(_)) => misconfigured(&error.to_string()),
         Err(error) => failed(&error.to_string()),
     }
+}
+
+fn witness(options: Witness) -> ExitCode {
+    let config = match options.load() {
+        Ok(config) => config,
+        Err(error) => return misconfigured(&error),
+    };
+    if !options.restore.is_empty() {
+        return match server::restore_witness(&config, &options.restore) {
+            Ok(cfg) => line(&format!(
+                "restored version {}: {} is primary of epoch {}",
+                cfg.ver, cfg.primary, cfg.epoch
+            )),
+            Err(error) => failed(&error),
+        };
+    }
+    let Witness { allow_same_machine: same_machine, json: print_ready, ready_file, .. } = options;
+    let ready = ServeOptions { print_ready, ready_file };
+    match server::witness(&config, &WitnessOptions { ready, same_machine }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_configuration() => misconfigured(&error.to_string()),
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+/// Runs this program in this process's place: nothing of its memory stays, its number does.
+fn begin_anew() -> ExitCode {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return failed(&format!("cannot find this program: {error}")),
+    };
+    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    failed(&format!("cannot begin anew: {error}"))
 }
 
 fn mint(token: Token) -> ExitCode {

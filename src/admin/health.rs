@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 use std::{
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -33,7 +33,7 @@ pub struct Report {
     pub ready: bool,
     /// What the node is doing.
     pub state: Phase,
-    /// What the node is for others; a node without a peer is always the primary.
+    /// `primary`, `standby` or `joining`; a node without a peer is always the primary.
     pub role: &'static str,
     /// The reign; 0 while starting.
     pub epoch: u64,
@@ -50,6 +50,9 @@ pub struct Report {
 pub struct Health {
     started: Instant,
     phase: AtomicU8,
+    /// Index into [`ROLES`].
+    role: AtomicU8,
+    serves: AtomicBool,
     epoch: AtomicU64,
     log_index: AtomicU64,
     beat_ms: AtomicU64,
@@ -62,6 +65,8 @@ impl Health {
         Self {
             started: Instant::now(),
             phase: AtomicU8::new(0),
+            role: AtomicU8::new(0),
+            serves: AtomicBool::new(true),
             epoch: AtomicU64::new(0),
             log_index: AtomicU64::new(0),
             beat_ms: AtomicU64::new(0),
@@ -75,6 +80,13 @@ impl Health {
         let _ = self
             .phase
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now != draining).then_some(next));
+    }
+
+    /// What the node is in its pair, and whether it serves clients; a node that stands alone always does.
+    pub fn take_role(&self, role: &'static str, serves: bool) {
+        let role = ROLES.iter().position(|other| *other == role).unwrap_or(0) as u8;
+        self.role.store(role, Ordering::Relaxed);
+        self.serves.store(serves, Ordering::Relaxed);
     }
 
     /// The driver turned: what it stands at.
@@ -93,9 +105,9 @@ impl Health {
         let live = state == Phase::Starting || silent < BEAT_MISSED_AFTER;
         Report {
             live,
-            ready: live && state == Phase::Ready,
+            ready: live && state == Phase::Ready && self.serves.load(Ordering::Relaxed),
             state,
-            role: "primary",
+            role: ROLES[usize::from(self.role.load(Ordering::Relaxed)).min(ROLES.len() - 1)],
             epoch: self.epoch.load(Ordering::Relaxed),
             log_index: self.log_index.load(Ordering::Relaxed),
             uptime_s: uptime.as_secs(),
@@ -114,6 +126,7 @@ impl Default for Health {
 pub const BEAT_EVERY: Duration = Duration::from_secs(1);
 
 const BEAT_MISSED_AFTER: Duration = Duration::from_secs(10);
+const ROLES: [&str; 3] = ["primary", "standby", "joining"];
 const PHASES: [Phase; 4] = [Phase::Starting, Phase::Ready, Phase::ReadOnly, Phase::Draining];
 
 #[cfg(test)]

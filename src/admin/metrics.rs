@@ -45,6 +45,14 @@ metrics! {
     SIGNALS_DROPPED Counter "duet_signals_dropped_total" [] "Signals that were not sent to a slow or vanished client.";
     DATAGRAMS_IGNORED Counter "duet_datagrams_ignored_total" [] "Datagrams from clients that were malformed or out of place.";
     DRIVER_QUEUE Gauge "duet_driver_queue" [] "Inputs that wait for the driver.";
+    PAIR_ROLE Gauge "duet_pair_role" [] "0 while joining, 1 for a standby, 2 for a primary; absent without a pair.";
+    PAIR_IN_SYNC Gauge "duet_pair_in_sync" [] "1 while both nodes hold everything that is acknowledged, as far as this one knows.";
+    PAIR_SOLO Gauge "duet_pair_solo" [] "1 while this primary acknowledges alone.";
+    PAIR_SERVING Gauge "duet_pair_serving" [] "1 while this node serves clients.";
+    PAIR_LINK Gauge "duet_pair_link" [] "1 while the link to the peer is up.";
+    PAIR_LINK_RTT Gauge "duet_pair_link_rtt_seconds" [] "Round trip of the link to the peer.";
+    PAIR_LAG_ENTRIES Gauge "duet_pair_lag_entries" [] "Entries that the peer lacks, on a primary.";
+    PAIR_LAG_SECONDS Gauge "duet_pair_lag_seconds" [] "For how long the peer has lacked something, on a primary.";
 }
 
 /// What a metric is.

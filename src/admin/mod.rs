@@ -1,8 +1,10 @@
 //! What an operator sees: health, metrics, logs. Plain HTTP on loopback; answers carry no secret and no content.
 
+pub mod client;
 pub mod health;
 pub mod logs;
 pub mod metrics;
+pub mod pair;
 
 use self::{health::Health, metrics::Metrics};
 use axum::{
@@ -21,15 +23,19 @@ pub struct Admin {
     pub health: Arc<Health>,
     /// Everything counted.
     pub metrics: Metrics,
+    /// The pair, on a node that is one of two.
+    pub pair: Option<pair::PairPages>,
 }
 
-/// The admin listener's pages: `/healthz`, `/readyz`, `/metrics`.
+/// The admin listener's pages: `/healthz`, `/readyz`, `/metrics`, and `/api/v1/pair` on a node of a pair.
 pub fn router(admin: Admin) -> Router {
+    let pair = admin.pair.clone().map(pair::router).unwrap_or_default();
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
         .with_state(admin)
+        .merge(pair)
 }
 
 /// 200 while the process does its work, 503 when it hangs: restart it.

@@ -38,6 +38,8 @@ pub(super) fn check(source: &Source, dev: bool, serving: bool) -> Result<Config,
         })?,
     };
     let pair = ask.pair()?;
+    let arbiter = ask.arbiter()?;
+    let witness = ask.witness()?;
     let drain_deadline = Duration::from_millis(ask.number("drain.deadline_ms", 0..=600_000)?);
     // What is missing is said after what is wrong.
     let tls = ask.tls()?;
@@ -58,12 +60,15 @@ pub(super) fn check(source: &Source, dev: bool, serving: bool) -> Result<Config,
         store,
         pair,
         log,
+        arbiter,
+        witness,
         drain_deadline,
         dev,
         described,
     })
 }
 
+/// Asks for settings, each with its rule; remembers what was asked, for [`Config::describe`].
 pub(super) struct Ask<'a> {
     source: &'a Source,
     dev: bool,

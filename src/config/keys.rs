@@ -111,6 +111,36 @@ pub const KEYS: &[Key] = &[
         "What is logged: error, warn, info, debug, trace, or a filter as in `info,duet=debug`.",
     ),
     key("log.format", "auto", "`json`, `text`, or `auto`: text on a terminal, JSON otherwise."),
+    key(
+        "pair.arbiter",
+        "manual",
+        "Who decides which node of a pair is primary: `manual`, `witness` or `etcd`.",
+    ),
+    key("pair.witness.address", "", "Address of the witness, as in `witness.example.org:4435`."),
+    key("pair.etcd.endpoints", "", "Members of the etcd cluster, as in `https://etcd-1.example.org:2379`."),
+    key("pair.etcd.user", "", "User in etcd; empty where etcd asks for none."),
+    key(
+        "pair.etcd.password_file",
+        "",
+        "A file whose content, without a final line break, is the user's password.",
+    ),
+    key("pair.etcd.ca_file", "", "PEM of the authority that signed the certificates of etcd's members."),
+    key("pair.etcd.certificate_file", "", "PEM client certificate for etcd; empty where etcd asks for none."),
+    key("pair.etcd.key_file", "", "PEM private key of the client certificate."),
+    key(
+        "witness.listen",
+        "0.0.0.0:4435",
+        "`duet witness`: address for the nodes of the pair, TCP. Port 0 picks a free one.",
+    ),
+    key(
+        "witness.data_dir",
+        "./duet-witness",
+        "`duet witness`: where the register lies; one process at a time.",
+    ),
+    key("witness.cluster", "", "`duet witness`: the pair's id, 32 hexadecimal digits."),
+    key("witness.ca_file", "", "`duet witness`: PEM of the pair's authority, `pair-ca.pem`."),
+    key("witness.certificate_file", "", "`duet witness`: PEM certificate, `witness.pem`."),
+    key("witness.key_file", "", "`duet witness`: PEM private key, `witness.key`."),
     key("drain.deadline_ms", "10000", "A stopping node closes what is still open after this time."),
 ];
 

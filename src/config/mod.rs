@@ -3,12 +3,14 @@
 //! An error names key, value, place and rule. A key that is not known is refused, because a slip of the finger in a limit
 //! must not pass for that limit. Secrets are never part of a message or of [`Config::describe`].
 
+mod arbiter;
 mod check;
 mod keys;
 mod pair;
 mod source;
 mod tenant;
 
+pub use arbiter::{Arbiter, Etcd, Witness};
 pub use keys::{KEYS, Key, TENANT_KEY_KEYS, TENANT_KEYS};
 pub use pair::Pair;
 pub use source::{CONFIG_VARIABLE, Place, Source};
@@ -44,6 +46,10 @@ pub struct Config {
     pub pair: Option<Pair>,
     /// What is logged, and how.
     pub log: Log,
+    /// Who decides which node of a pair is primary.
+    pub arbiter: Arbiter,
+    /// What `duet witness` is told.
+    pub witness: Witness,
     /// A stopping node closes what is still open after this time.
     pub drain_deadline: Duration,
     /// Whether dev conveniences are on: minted certificate, demo tenant, demo page, tokens on loopback.

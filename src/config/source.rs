@@ -105,14 +105,30 @@ impl Source {
                             .push(reader.tenant(tenant.get_ref(), reader.place(tenant.span().start))?);
                     }
                 }
-                DeValue::Table(section) => {
-                    for (inner, value) in section {
-                        let full = format!("{}.{}", name.get_ref(), inner.get_ref());
-                        let place = reader.place(inner.span().start);
-                        self.set(&full, reader.raw(&full, value.get_ref(), &place)?, place)?;
-                    }
-                }
+                DeValue::Table(section) => self.read_section(&reader, name.get_ref(), section)?,
                 other => self.set(name.get_ref(), reader.raw(name.get_ref(), other, &place)?, place)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_section(
+        &mut self,
+        reader: &Reader<'_>,
+        prefix: &str,
+        section: &DeTable<'_>,
+    ) -> Result<(), ConfigError> {
+        for (inner, value) in section {
+            let full = format!("{prefix}.{}", inner.get_ref());
+            let place = reader.place(inner.span().start);
+            match value.get_ref() {
+                // One level more, where a key has one.
+                DeValue::Table(inside)
+                    if KEYS.iter().any(|key| key.name.starts_with(&format!("{full}."))) =>
+                {
+                    self.read_section(reader, &full, inside)?;
+                }
+                value => self.set(&full, reader.raw(&full, value, &place)?, place)?,
             }
         }
         Ok(())

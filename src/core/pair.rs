@@ -38,6 +38,10 @@ pub(super) struct Pair {
     tenants: Vec<TenantName>,
     /// What came while this primary could not serve. Bounded by [`WAITING_MAX`]: beyond it the clients are sent away.
     waiting: VecDeque<Input>,
+    /// Whether this disk takes no writes.
+    disk_full: bool,
+    /// Whether the policy forbids to acknowledge anything now.
+    stalled: bool,
 }
 
 impl Core {
@@ -66,7 +70,13 @@ impl Core {
         }
         let mut core = Self::restore(config, state, [])?;
         let replica = Replica::new(pair, base, entries);
-        core.pair = Some(Pair { replica, tenants: Vec::new(), waiting: VecDeque::new() });
+        core.pair = Some(Pair {
+            replica,
+            tenants: Vec::new(),
+            waiting: VecDeque::new(),
+            disk_full: false,
+            stalled: false,
+        });
         Ok(core)
     }
 
@@ -89,6 +99,24 @@ impl Core {
     #[must_use]
     pub fn pair_deadline(&self) -> Option<u64> {
         self.pair.as_ref().and_then(|pair| pair.replica.deadline())
+    }
+
+    /// The end of the log, folded or not.
+    #[must_use]
+    pub fn log_end(&self) -> u64 {
+        self.pair.as_ref().map_or(self.state.tip.index, |pair| pair.replica.log_end())
+    }
+
+    /// Up to which entry the peer's disk is known to hold this primary's log.
+    #[must_use]
+    pub fn peer_matched(&self) -> Option<u64> {
+        self.pair.as_ref().and_then(|pair| pair.replica.peer_matched())
+    }
+
+    /// Whether a snapshot of the peer's is wanted: this node follows, and has nothing.
+    #[must_use]
+    pub fn wants_snapshot(&self) -> bool {
+        matches!(self.role(), Some(Role::Standby { .. })) && self.log_end() == 0
     }
 
     /// Whether clients may be served now.
@@ -126,7 +154,9 @@ impl Core {
             Input::Persisted { upto } => pair.replica.persisted(upto),
             Input::ReadOnly(read_only) => {
                 pair.replica.set_disk_stuck(read_only);
-                self.set_read_only(now_ms, read_only);
+                pair.disk_full = read_only;
+                let refuses = read_only || pair.stalled;
+                self.set_read_only(now_ms, refuses);
             }
             Input::Tick => {}
             input => self.take_from_clients(now_ms, input),
@@ -178,6 +208,7 @@ impl Core {
                     self.advance_commit(upto);
                 }
                 Outcome::Serve(serves) => self.serve(now_ms, serves),
+                Outcome::Stall(stalled) => self.stall(now_ms, stalled),
                 Outcome::Dismiss => self.dismiss(now_ms),
                 Outcome::StepDown => self.step_down(now_ms),
             }
@@ -211,6 +242,14 @@ impl Core {
         }
     }
 
+    /// Refuses what has to be stored while the policy forbids to acknowledge it, as on a full disk.
+    fn stall(&mut self, now_ms: u64, stalled: bool) {
+        let Some(pair) = &mut self.pair else { return };
+        pair.stalled = stalled;
+        let refuses = stalled || pair.disk_full;
+        self.set_read_only(now_ms, refuses);
+    }
+
     /// Sends every client to the peer.
     fn dismiss(&mut self, now_ms: u64) {
         let waiting = self.pair.as_mut().map(|pair| std::mem::take(&mut pair.waiting));
@@ -233,6 +272,7 @@ impl Core {
         (self.hub, self.board) = (Hub::default(), Board::default());
         self.staff_inboxes.clear();
         self.reads.clear();
+        self.stall(now_ms, false);
         self.timers.keep(|timer| matches!(timer, Timer::Checkpoint));
         self.effects.push_back(Effect::Pair(PairEffect::SteppedDown));
     }

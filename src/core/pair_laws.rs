@@ -202,3 +202,27 @@ fn without_an_arbiter_nobody_promotes_itself_and_an_operator_can() {
     promote(true);
     assert!(matches!(pair.role(B), Role::Primary { epoch: 2, serving: true, .. }));
 }
+
+#[test]
+fn under_block_nothing_is_acknowledged_alone_and_whoever_waits_is_answered() {
+    let block = |config| super::PairConfig { policy: super::Policy::Block, automatic: false, ..config };
+    let mut pair = Pair::with(block);
+    pair.start(A);
+    pair.start(B);
+    pair.pass(1_000);
+    chat(&mut pair, A);
+    pair.kill(B);
+    pair.say(A, CLIENT, Lane(1), publish(1));
+    pair.pass(6_000);
+    let answers = told(&pair.take_told(A));
+    assert!(matches!(&answers[..], [Delivery::Refused(no)] if no.code == Code::READ_ONLY), "{answers:?}");
+    pair.say(A, CLIENT, Lane(1), publish(2));
+    let answers = told(&pair.take_told(A));
+    assert!(matches!(&answers[..], [Delivery::Refused(no)] if no.code.retryable()), "{answers:?}");
+    pair.start(B);
+    pair.pass(1_000);
+    pair.take_told(A);
+    pair.say(A, CLIENT, Lane(1), publish(2));
+    let sent = acknowledged(&mut pair, A);
+    assert!(matches!(&sent[..], [sent] if sent.replicas == 2), "{sent:?}");
+}

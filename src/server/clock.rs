@@ -50,6 +50,12 @@ impl Clock {
     }
 }
 
+/// Milliseconds since the machine started, counting sleep: never goes back, never jumps.
+pub(super) fn boot_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
 /// The system's clock, Unix milliseconds.
 pub(super) fn system_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)

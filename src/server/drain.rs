@@ -11,6 +11,7 @@ use super::{
     accept::Ports,
     admission::Admission,
     driver::{Fact, Stopped},
+    pair::Aside,
     queues::Facts,
 };
 use crate::store::StoreError;
@@ -49,13 +50,22 @@ impl Signals {
     }
 
     /// The next one that asks to stop.
-    async fn stop(&mut self) -> &'static str {
+    pub(super) async fn stop(&mut self) -> &'static str {
         loop {
             if let Asked::Stop(signal) = self.next().await {
                 return signal;
             }
         }
     }
+}
+
+/// How a server ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was told to.
+    Stopped,
+    /// The process has to begin anew, after this is done.
+    Again(Aside),
 }
 
 /// What a signal asks for.
@@ -80,7 +90,7 @@ pub(super) struct Parts {
 ///
 /// # Errors
 /// [`ServeError`] when a part of the server failed, before or while stopping.
-pub(super) async fn until_stopped(mut parts: Parts) -> Result<(), ServeError> {
+pub(super) async fn until_stopped(mut parts: Parts) -> Result<Ended, ServeError> {
     loop {
         tokio::select! {
             asked = parts.signals.next() => match asked {
@@ -91,7 +101,10 @@ pub(super) async fn until_stopped(mut parts: Parts) -> Result<(), ServeError> {
                 }
             },
             result = &mut parts.store_done => return Err(store_failure(result)),
-            result = &mut parts.driver_done => return Err(driver_failure(&mut parts.store_done, result.is_err()).await),
+            result = &mut parts.driver_done => match result {
+                Ok(Stopped::Again(aside)) => return begin_anew(parts, aside).await,
+                result => return Err(driver_failure(&mut parts.store_done, result.is_err()).await),
+            },
             ended = parts.tasks.join_next() => return Err(task_failure(&ended)),
         }
     }
@@ -116,7 +129,7 @@ pub(super) async fn until_stopped(mut parts: Parts) -> Result<(), ServeError> {
         result = stopped => result,
         signal = parts.signals.stop() => {
             tracing::warn!(signal, "stopping at once");
-            return Ok(());
+            return Ok(Ended::Stopped);
         }
     };
     parts.tasks.abort_all();
@@ -124,8 +137,30 @@ pub(super) async fn until_stopped(mut parts: Parts) -> Result<(), ServeError> {
     if result.is_ok() {
         tracing::info!("stopped");
     }
-    result
+    result.map(|()| Ended::Stopped)
 }
+
+/// The driver wants the process to begin anew: what it handed to the store is written, what it said to clients is sent.
+async fn begin_anew(mut parts: Parts, aside: Aside) -> Result<Ended, ServeError> {
+    tracing::warn!(?aside, "beginning anew");
+    parts.admission.close();
+    parts.ports.refuse_new();
+    drop(parts.facts);
+    let settled = timeout(SETTLE_MAX, &mut parts.store_done).await;
+    parts.tasks.abort_all();
+    parts.ports.close(FLUSH).await;
+    match settled {
+        Ok(Ok(Ok(()))) => Ok(Ended::Again(aside)),
+        Ok(result) => Err(store_failure(result)),
+        Err(_) => Err(ServeError::system("anew", &"the disk does not finish its writes")),
+    }
+}
+
+/// How long a disk may take to finish before a process begins anew.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+
+/// How long clients have to hear that they are sent away.
+const FLUSH: Duration = Duration::from_millis(250);
 
 /// What the last steps may take beyond the deadline.
 const GRACE: Duration = Duration::from_secs(2);

@@ -11,19 +11,22 @@
 //! process: a core that was interrupted in the middle of an input must not go on.
 
 use super::{
-    clock::Clock,
+    clock::{Clock, boot_ms},
     outlets::{Outlets, Peer},
+    pair::{Aside, Line, Port, Reply, Todo, role_name},
     progress::Progress,
-    queues::{Job, ReadJob},
+    queues::{EventsJob, Job, ReadJob},
 };
 use crate::{
     admin::{
         health::{BEAT_EVERY, Health, Phase},
         metrics as name,
+        pair::{Refused, Wish},
     },
-    core::{ConnectionId, Core, Effect, Input, ReadFailed, ReadId},
+    core::{ConnectionId, Core, Effect, Input, LogGone, Now, PairFact, PairOrder, ReadFailed, ReadId, Role},
 };
 use bytes::Bytes;
+use duet_protocol::Code;
 use metrics::{counter, gauge};
 use std::{
     collections::VecDeque,
@@ -33,7 +36,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::{mpsc::Receiver, oneshot};
 
 /// What a connection tells the driver.
 #[derive(Debug)]
@@ -53,6 +56,18 @@ pub(super) enum Fact {
     EventsRead { read: ReadId, result: Result<Vec<(u64, Bytes)>, ReadFailed> },
     /// The disk takes no more writes, or does again.
     ReadOnly(bool),
+    /// Something about the pair.
+    Pair(PairFact),
+    /// The link to the peer is up.
+    LinkUp(Box<Line>),
+    /// It is gone.
+    LinkDown,
+    /// The peer sends a snapshot; the answer says whether it is wanted.
+    SnapshotOffered(oneshot::Sender<bool>),
+    /// It lies in its place, whole.
+    SnapshotArrived,
+    /// An operator wants something of the pair.
+    Wish(Wish, Reply),
     /// Finish what is on its way to the disk, close every connection, stop at the deadline.
     Drain(Instant),
 }
@@ -68,6 +83,10 @@ pub(super) struct Driver {
     progress: Progress,
     /// Jobs that found no room yet; arrivals wait until it is empty.
     backlog: VecDeque<Job>,
+    /// Only on a node of a pair.
+    port: Option<Port>,
+    /// The process is to begin anew.
+    again: Option<Aside>,
 }
 
 /// Why the driver stopped.
@@ -77,6 +96,8 @@ pub(super) enum Stopped {
     Drained,
     /// The store thread is gone.
     StoreGone,
+    /// The process has to begin anew, after this is done.
+    Again(Aside),
 }
 
 impl Driver {
@@ -87,9 +108,12 @@ impl Driver {
         jobs: SyncSender<Job>,
         readers: Vec<SyncSender<ReadJob>>,
         health: Arc<Health>,
+        port: Option<Port>,
+        elsewhere: Option<String>,
     ) -> Self {
-        let (clock, outlets, backlog) = (Clock::start(), Outlets::default(), VecDeque::new());
-        Self { core, clock, outlets, jobs, readers, health, progress: Progress::from(last_index), backlog }
+        let (clock, outlets, backlog) = (Clock::start(), Outlets::new(elsewhere), VecDeque::new());
+        let (progress, again) = (Progress::from(last_index), None);
+        Self { core, clock, outlets, jobs, readers, health, progress, backlog, port, again }
     }
 
     /// Drives until it is told to drain or the store is gone.
@@ -112,6 +136,7 @@ impl Driver {
                         self.health.enter(Phase::Draining);
                         let left = deadline.saturating_duration_since(Instant::now());
                         drain = Some(Drain { tell_at: Instant::now() + left / 2, deadline, told: false });
+                        self.hand_over();
                     }
                     Some(fact) => self.take_fact(fact),
                     None => return Stopped::StoreGone,
@@ -130,18 +155,31 @@ impl Driver {
             if self.push_jobs().is_err() {
                 return Stopped::StoreGone;
             }
+            if let Some(aside) = self.again {
+                self.outlets.disconnect_all(Code::NOT_PRIMARY);
+                return Stopped::Again(aside);
+            }
         }
     }
 
     /// Goes on with stopping; true when it is done. Replies to what was accepted go out before clients are told.
     fn step(&mut self, drain: &mut Drain) -> bool {
         let now = Instant::now();
-        let settled = self.progress.in_flight() == 0 && self.backlog.is_empty();
+        let leads = matches!(self.core.role(), Some(Role::Primary { in_sync: true, .. }));
+        let settled = self.progress.in_flight() == 0 && self.backlog.is_empty() && !leads;
         if !drain.told && (settled || now >= drain.tell_at) {
             drain.told = true;
             self.outlets.shut_down(drain.deadline.saturating_duration_since(now));
         }
         now >= drain.deadline || (settled && drain.told && self.outlets.is_empty())
+    }
+
+    /// A primary that stops lets its peer go on, if that has everything: nobody's message waits for a failover.
+    fn hand_over(&mut self) {
+        if matches!(self.core.role(), Some(Role::Primary { in_sync: true, .. })) {
+            let (reply, _) = oneshot::channel();
+            self.about_pair(|port| port.order(PairOrder::Switchover, reply));
+        }
     }
 
     fn take_arrival(&mut self, arrival: Arrival, draining: bool) {
@@ -177,7 +215,43 @@ impl Driver {
                 self.health.enter(if read_only { Phase::ReadOnly } else { Phase::Ready });
                 self.handle(Input::ReadOnly(read_only));
             }
+            Fact::Pair(fact) => self.handle(Input::Pair(fact)),
+            Fact::LinkUp(line) => self.about_pair(|port| port.link_up(*line)),
+            Fact::LinkDown => self.about_pair(Port::link_down),
+            Fact::Wish(Wish::Order(order), reply) => self.about_pair(|port| port.order(order, reply)),
+            Fact::Wish(Wish::Rejoin, reply) => self.rejoin(reply),
+            Fact::SnapshotOffered(wanted) => {
+                // Who offered it has gone if it does not wait.
+                let _ = wanted.send(self.core.wants_snapshot());
+            }
+            Fact::SnapshotArrived => self.again = Some(Aside::Nothing),
             Fact::Drain(_) => {}
+        }
+    }
+
+    /// This standby is to take everything from the primary anew.
+    fn rejoin(&mut self, reply: Reply) {
+        let follows = matches!(self.core.role(), Some(Role::Standby { .. }));
+        if follows {
+            self.again = Some(Aside::Store { fork: None });
+        }
+        // An operator who has gone away needs no answer.
+        let _ = reply.send(if follows { Ok(()) } else { Err(Refused::NotStandby) });
+    }
+
+    fn about_pair(&mut self, what: impl FnOnce(&mut Port) -> PairFact) {
+        if let Some(port) = &mut self.port {
+            let fact = what(port);
+            self.handle(Input::Pair(fact));
+        }
+    }
+
+    /// A barrier that takes too long on a node of a pair is a reason to hand over.
+    fn watch_disk(&mut self) {
+        if self.port.is_some() && self.progress.stuck_for() > DISK_STUCK_AFTER {
+            self.progress.look_again();
+            tracing::error!("the disk has not finished a write for {} s", DISK_STUCK_AFTER.as_secs());
+            self.handle(Input::Pair(PairFact::DiskStuck));
         }
     }
 
@@ -189,9 +263,9 @@ impl Driver {
     fn handle(&mut self, input: Input) {
         let mut next = VecDeque::from([input]);
         while let Some(input) = next.pop_front() {
-            let now_ms = self.clock.now_ms(self.core.state().tip.at_ms);
+            let unix_ms = self.clock.now_ms(self.core.state().tip.at_ms);
             let input = by_our_clock(input, self.clock.ahead_ms());
-            self.core.handle(now_ms, input);
+            self.core.handle(Now { unix_ms, mono_ms: boot_ms() }, input);
             while let Some(effect) = self.core.poll_effect() {
                 self.carry_out(effect, &mut next);
             }
@@ -207,8 +281,8 @@ impl Driver {
             }
             Effect::Checkpoint { index, rows } => self.backlog.push_back(Job::Checkpoint { index, rows }),
             Effect::Read { read, conversation, after, upto, bytes_max, latest } => {
-                let job = ReadJob { read, conversation, after, upto, bytes_max, latest };
-                if self.read(job).is_err() {
+                let job = EventsJob { read, conversation, after, upto, bytes_max, latest };
+                if self.read(read.0, ReadJob::Events(job)).is_err() {
                     counter!(name::READS_FAILED).increment(1);
                     next.push_back(Input::EventsRead { read, result: Err(ReadFailed) });
                 }
@@ -221,7 +295,10 @@ impl Driver {
             }
             Effect::Cast { frame, targets } => self.outlets.cast(&frame, &targets),
             Effect::Signal { frame, connections } => self.outlets.signal(&frame, &connections),
-            Effect::Pair(order) => tracing::error!(?order, "a node without a peer has orders for its pair"),
+            Effect::Pair(effect) => {
+                let todo = self.port.as_mut().and_then(|port| port.carry_out(effect));
+                self.do_for_pair(todo, next);
+            }
             Effect::CloseLane { connection, lane } => self.outlets.close_lane(connection, lane),
             Effect::Disconnect { connection, code, reason } => {
                 self.outlets.disconnect(connection, code, &reason);
@@ -229,8 +306,24 @@ impl Driver {
         }
     }
 
-    fn read(&self, job: ReadJob) -> Result<(), TrySendError<ReadJob>> {
-        let reader = usize::try_from(job.read.0).unwrap_or(0) % self.readers.len();
+    fn do_for_pair(&mut self, todo: Option<Todo>, next: &mut VecDeque<Input>) {
+        match todo {
+            Some(Todo::Job(job)) => self.backlog.push_back(job),
+            Some(Todo::Read(ReadJob::Log { from, bytes_max })) => {
+                if self.read(from, ReadJob::Log { from, bytes_max }).is_err() {
+                    let result = Err(LogGone::Failed);
+                    next.push_back(Input::Pair(PairFact::LogRead { from, result }));
+                }
+            }
+            Some(Todo::Read(ReadJob::Events(_))) | None => {}
+            Some(Todo::Tell(fact)) => next.push_back(Input::Pair(fact)),
+            Some(Todo::Again(aside)) => self.again = Some(aside),
+        }
+    }
+
+    /// Hands a read to one of the readers; reads of one number keep their order.
+    fn read(&self, number: u64, job: ReadJob) -> Result<(), TrySendError<ReadJob>> {
+        let reader = usize::try_from(number).unwrap_or(0) % self.readers.len();
         self.readers[reader].try_send(job)
     }
 
@@ -252,15 +345,27 @@ impl Driver {
     fn next_wake(&self, drain: Option<&Drain>) -> Instant {
         let beat = Instant::now() + BEAT_EVERY;
         let timer = self.core.next_deadline().map_or(beat, |at_ms| self.clock.instant(at_ms));
+        let pair = self
+            .core
+            .pair_deadline()
+            .map_or(beat, |at_ms| Instant::now() + Duration::from_millis(at_ms.saturating_sub(boot_ms())));
         let backlog = if self.backlog.is_empty() { beat } else { Instant::now() + BACKLOG_RETRY };
         timer
             .min(beat)
+            .min(pair)
             .min(backlog)
             .min(drain.map_or(beat, |drain| if drain.told { drain.deadline } else { drain.tell_at }))
     }
 
-    fn beat(&self, waiting: usize) {
+    fn beat(&mut self, waiting: usize) {
+        self.watch_disk();
+        if let Some(port) = &mut self.port {
+            port.report(&self.core);
+        }
         let progress = &self.progress;
+        let role = self.core.role();
+        let serves = role.is_none_or(|role| matches!(role, Role::Primary { serving: true, .. }));
+        self.health.take_role(role.map_or("primary", role_name), serves);
         self.health.beat(self.core.state().tip.epoch, progress.durable());
         gauge!(name::EPOCH).set(self.core.state().tip.epoch as f64);
         gauge!(name::SESSIONS).set(self.core.state().sessions.len() as f64);
@@ -277,6 +382,9 @@ struct Drain {
     deadline: Instant,
     told: bool,
 }
+
+/// A disk that takes longer for one group is stuck.
+const DISK_STUCK_AFTER: Duration = Duration::from_secs(3);
 
 /// Arrivals that are taken at once.
 const BATCH: usize = 128;

@@ -1,7 +1,7 @@
 //! Why a server does not start, or stops against its will: each with a sentence for the operator.
 
 use super::auth::BadKey;
-use crate::{store::StoreError, transport::TransportError};
+use crate::{arbiter::RegisterError, peer::BadIdentity, store::StoreError, transport::TransportError};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -16,6 +16,12 @@ pub enum ServeError {
     /// A socket, certificate or key file cannot be used.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// The pair's port cannot be opened.
+    #[error(transparent)]
+    Peer(#[from] crate::peer::PeerError),
+    /// The arbiter cannot be had.
+    #[error(transparent)]
+    Arbiter(#[from] crate::arbiter::ArbiterError),
     /// The store cannot be opened, or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -37,6 +43,20 @@ pub enum ServeError {
     /// The store opened, but what it holds is no state of this program.
     #[error("the stored state cannot be read: {0}")]
     State(String),
+    /// The arbiter's register cannot be used.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// A certificate of the pair cannot be used.
+    #[error(transparent)]
+    Identity(#[from] BadIdentity),
+    /// A command needs a setting that nobody made.
+    #[error("{key}: is required for `{command}`")]
+    Missing {
+        /// Which command.
+        command: &'static str,
+        /// The key of the configuration.
+        key: &'static str,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
@@ -78,7 +98,7 @@ impl ServeError {
     /// Whether the operator can mend it by changing the configuration.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Key(_))
+        matches!(self, Self::Key(_) | Self::Identity(_) | Self::Missing { .. })
     }
 
     pub(super) fn file(path: &Path, source: io::Error) -> Self {

@@ -19,6 +19,7 @@ mod error;
 mod http;
 mod mint;
 mod outlets;
+mod pair;
 mod persist;
 mod progress;
 mod queues;
@@ -26,11 +27,13 @@ mod reads;
 mod ready;
 mod start;
 mod upkeep;
+mod witness;
 
 pub use auth::{AuthError, BadKey, Claims, Keyring, LEEWAY_S, TOKEN_BYTES_MAX};
 pub use error::ServeError;
 pub use mint::Mint;
 pub use ready::Ready;
+pub use witness::{WitnessOptions, restore_witness, witness};
 
 use crate::{
     admin::{
@@ -58,11 +61,20 @@ pub struct ServeOptions {
     pub ready_file: Option<PathBuf>,
 }
 
+/// How a server ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// It was told to stop.
+    Stopped,
+    /// A node of a pair has to begin anew: run the same program with the same arguments in this process's place.
+    Again,
+}
+
 /// Serves until SIGTERM or SIGINT. Once for the process: it starts logging and counting.
 ///
 /// # Errors
 /// [`ServeError`] when it cannot start, or a part of it failed.
-pub fn serve(config: Config, options: ServeOptions) -> Result<(), ServeError> {
+pub fn serve(config: Config, options: ServeOptions) -> Result<Served, ServeError> {
     let started = Instant::now();
     logs::start(&config.log).map_err(|error| ServeError::system("logging", &error))?;
     let metrics = Metrics::start().map_err(|error| ServeError::system("metrics", &error))?;
@@ -143,13 +155,14 @@ async fn run(
     options: ServeOptions,
     metrics: Metrics,
     started: Instant,
-) -> Result<(), ServeError> {
+) -> Result<Served, ServeError> {
     let signals = drain::Signals::listen()?;
     start::make_data_dir(&config.data_dir)?;
     let demo = if config.dev { dev::tenant(&config.data_dir, true)? } else { None };
     config.tenants.extend(demo);
     let keyring = Arc::new(Keyring::new(&config.tenants)?);
-    let opened = start::open(&config).await?;
+    let membership = pair::Membership::new(&config)?;
+    let opened = start::open(&config, membership.as_ref()).await?;
     let health = Arc::new(Health::new());
     let admission =
         admission::Admission::new(config.limits.connections_max, config.limits.connections_per_address_max);
@@ -168,9 +181,14 @@ async fn run(
     let mut ports = accept::open(&config, &http, entrance, admission.clone())?;
     let mut ready = Ready::new(&config, &ports, &http);
     let page = dev_page(&config, &ready, &ports)?;
+    let paired = match membership {
+        Some(membership) => membership.start(&config, &mut tasks, &facts, opened.reader.clone())?,
+        None => None,
+    };
+    let (port, pages) = paired.unzip();
     http.serve(
         &mut tasks,
-        admin::router(Admin { health: Arc::clone(&health), metrics: metrics.clone() }),
+        admin::router(Admin { health: Arc::clone(&health), metrics: metrics.clone(), pair: pages }),
         page.as_ref(),
     );
 
@@ -187,13 +205,22 @@ async fn run(
         let (writer, facts, log_keep) = (opened.writer, facts.clone(), config.store.log_keep);
         thread("store".to_owned(), move || persist::run(writer, &jobs_out, &facts, log_keep))?
     };
-    let driver = driver::Driver::new(opened.core, opened.last_index, jobs, readers, Arc::clone(&health));
+    let elsewhere = config.pair.as_ref().map(|pair| pair.peer_endpoint().to_owned());
+    let driver = driver::Driver::new(
+        opened.core,
+        opened.last_index,
+        jobs,
+        readers,
+        Arc::clone(&health),
+        port,
+        elsewhere,
+    );
     let driver_done = tokio::spawn(driver.run(arrivals_in, facts_in));
     upkeep::start(&mut tasks, metrics, opened.reader, ports.certificates());
     ports.serve(&mut tasks);
     ready.tell(&options, started.elapsed())?;
 
-    drain::until_stopped(drain::Parts {
+    let ended = drain::until_stopped(drain::Parts {
         signals,
         store_done,
         driver_done,
@@ -203,7 +230,14 @@ async fn run(
         ports,
         deadline: config.drain_deadline,
     })
-    .await
+    .await?;
+    match ended {
+        drain::Ended::Stopped => Ok(Served::Stopped),
+        drain::Ended::Again(aside) => {
+            pair::LostAndFound::new(&config.data_dir).note(aside)?;
+            Ok(Served::Again)
+        }
+    }
 }
 
 fn dev_page(

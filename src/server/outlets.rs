@@ -62,9 +62,15 @@ impl Peer {
 #[derive(Debug, Default)]
 pub(super) struct Outlets {
     peers: BTreeMap<ConnectionId, Peer>,
+    /// Where clients go that are sent away from this node.
+    elsewhere: Option<String>,
 }
 
 impl Outlets {
+    pub(super) fn new(elsewhere: Option<String>) -> Self {
+        Self { peers: BTreeMap::new(), elsewhere }
+    }
+
     pub(super) fn open(&mut self, connection: ConnectionId, peer: Peer) {
         let transport = peer.outbox.path().transport.name();
         gauge!(name::CONNECTIONS, "transport" => transport).increment(1.0);
@@ -138,7 +144,17 @@ impl Outlets {
         if let Some(peer) = self.peers.get(&connection) {
             counter!(name::DISCONNECTS, "code" => code.name()).increment(1);
             tracing::info!(parent: &peer.span, code = code.0, reason, "closing");
-            close(&peer.outbox, code, reason, if code == Code::OVERLOADED { RETRY_OVERLOADED_MS } else { 0 });
+            let retry_after_ms = if code == Code::OVERLOADED { RETRY_OVERLOADED_MS } else { 0 };
+            let endpoint = self.elsewhere.clone().filter(|_| code == Code::NOT_PRIMARY);
+            close_with(&peer.outbox, code, reason, retry_after_ms, endpoint);
+        }
+    }
+
+    /// Every client is sent away.
+    pub(super) fn disconnect_all(&mut self, code: Code) {
+        let all: Vec<_> = self.peers.keys().copied().collect();
+        for connection in all {
+            self.disconnect(connection, code, code.sentence());
         }
     }
 
@@ -162,7 +178,11 @@ const RETURN_SPREAD_MS: u64 = 2_000;
 
 /// Sends `Closing` and closes with the same code.
 pub(super) fn close(outbox: &Outbox, code: Code, reason: &str, retry_after_ms: u32) {
-    let closing = Closing { code, reason: reason.to_owned(), retry_after_ms, endpoint: None };
+    close_with(outbox, code, reason, retry_after_ms, None);
+}
+
+fn close_with(outbox: &Outbox, code: Code, reason: &str, retry_after_ms: u32, endpoint: Option<String>) {
+    let closing = Closing { code, reason: reason.to_owned(), retry_after_ms, endpoint };
     let frame = Delivery::Closing(closing).encode();
     // Without room for it the code of the carrier alone has to tell.
     let _ = push(outbox, Lane::CONTROL, frame, Class::Reply);

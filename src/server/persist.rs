@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     admin::metrics as name,
-    core::{Append, Row},
+    core::{Append, PairFact, Row},
     store::{EventRow, GROUP_ENTRIES_MAX, LogItem, StoreError, Writer},
 };
 use metrics::{gauge, histogram};
@@ -37,15 +37,28 @@ pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> 
             }
             Err(RecvTimeoutError::Disconnected) => return disk.writer.settle(),
         };
-        let (group, checkpoint) = collect(first, jobs);
+        let (group, then) = collect(first, jobs);
         if !group.is_empty() {
             let upto = disk.commit(&group)?;
             if facts.blocking_send(Fact::Persisted { upto }).is_err() {
                 return disk.writer.settle();
             }
         }
-        if let Some((index, rows)) = checkpoint {
-            disk.put_off(index, rows);
+        match then {
+            Some(Job::Checkpoint { index, rows }) => disk.put_off(index, rows),
+            Some(Job::Truncate { after }) => {
+                disk.writer.truncate_back(after)?;
+                if facts.blocking_send(Fact::Pair(PairFact::Truncated)).is_err() {
+                    return disk.writer.settle();
+                }
+            }
+            Some(Job::SaveEpoch(epoch)) => {
+                disk.with_space(|writer| writer.meta_set(MAX_EPOCH, &epoch.to_be_bytes()))?;
+                if facts.blocking_send(Fact::Pair(PairFact::EpochSaved(epoch))).is_err() {
+                    return disk.writer.settle();
+                }
+            }
+            Some(Job::Append(_)) | None => {}
         }
         if let Some(index) = disk.take_checkpoint()? {
             truncate_to = Some((index + 1).saturating_sub(log_keep));
@@ -53,6 +66,9 @@ pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> 
         truncate_to = disk.truncate(truncate_to)?;
     }
 }
+
+/// Rows of checkpoints that wait, the newest value of each key.
+type PutOff = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The writer, and what the driver knows of its disk.
 ///
@@ -69,7 +85,7 @@ struct Disk<'a> {
     facts: &'a Facts,
     short: bool,
     /// What checkpoints would have changed that found an export there, and up to which index: part of the next one.
-    put_off: Option<(u64, BTreeMap<Vec<u8>, Option<Vec<u8>>>)>,
+    put_off: Option<(u64, PutOff)>,
 }
 
 /// A silence after which the acknowledged index is made as new as the log, and a short disk is looked at again.
@@ -78,14 +94,17 @@ const SETTLE_AFTER: Duration = Duration::from_secs(1);
 /// How often a full disk is tried again.
 const SPACE_RETRY: Duration = Duration::from_millis(500);
 
-/// A group of entries, and the checkpoint that follows it, if any.
-fn collect(first: Job, jobs: &Jobs) -> (Vec<LogItem>, Option<(u64, Vec<Row>)>) {
+/// Under this name the store keeps the highest epoch that this node of a pair has seen, big-endian.
+pub(super) const MAX_EPOCH: &str = "max_epoch";
+
+/// A group of entries, and the job of another kind that follows it, if any.
+fn collect(first: Job, jobs: &Jobs) -> (Vec<LogItem>, Option<Job>) {
     let mut group = Vec::new();
     let mut next = Some(first);
     while let Some(job) = next {
         match job {
             Job::Append(append) => group.push(item(append)),
-            Job::Checkpoint { index, rows } => return (group, Some((index, rows))),
+            other => return (group, Some(other)),
         }
         next = if group.len() < GROUP_ENTRIES_MAX { jobs.try_recv().ok() } else { None };
     }

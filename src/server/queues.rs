@@ -36,11 +36,32 @@ pub(super) enum Job {
         /// The rows.
         rows: Vec<Row>,
     },
+    /// Take back every entry above `after`.
+    Truncate {
+        /// The last entry that stays.
+        after: u64,
+    },
+    /// Remember the highest epoch that was seen.
+    SaveEpoch(u64),
 }
 
-/// Work for a reader thread: events `after < seq <= upto`.
+/// Work for a reader thread.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ReadJob {
+pub(super) enum ReadJob {
+    /// Events of a conversation.
+    Events(EventsJob),
+    /// Entries of the log, for the peer.
+    Log {
+        /// The first one.
+        from: u64,
+        /// Where to stop.
+        bytes_max: usize,
+    },
+}
+
+/// Events `after < seq <= upto`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EventsJob {
     pub(super) read: ReadId,
     pub(super) conversation: ConversationKey,
     pub(super) after: u64,

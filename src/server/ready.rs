@@ -96,7 +96,7 @@ fn greeting(page: &str, built: bool) -> String {
 }
 
 /// A reader of the file finds all of it or nothing.
-fn write_whole(file: &Path, line: &str) -> std::io::Result<()> {
+pub(super) fn write_whole(file: &Path, line: &str) -> std::io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(".new");
     fs::write(&name, format!("{line}\n"))?;

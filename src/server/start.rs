@@ -1,9 +1,14 @@
 //! From the disk to a core: opens the store, reads the checkpoint and the log behind it, folds both.
 
-use super::{ServeError, clock::system_ms};
+use super::{
+    ServeError,
+    clock::{boot_ms, system_ms},
+    pair::{LostAndFound, Membership},
+    persist::MAX_EPOCH,
+};
 use crate::{
     config::Config,
-    core::{Core, CoreConfig, State},
+    core::{Core, CoreConfig, Now, PairConfig, State, StoreId},
     store::{Opened, Reader, Recovered, Store, StoreError, StoreOptions, Writer},
 };
 use bytes::Bytes;
@@ -22,6 +27,12 @@ pub(super) struct Start {
     pub(super) reader: Reader,
 }
 
+/// The highest epoch that a node of a pair has seen, as the store remembers it.
+fn max_epoch(writer: &Writer) -> Result<u64, StoreError> {
+    let stored = writer.meta_get(MAX_EPOCH)?;
+    Ok(stored.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes))
+}
+
 /// Makes the data directory, readable by its owner only.
 pub(super) fn make_data_dir(dir: &Path) -> Result<(), ServeError> {
     let mut builder = std::fs::DirBuilder::new();
@@ -32,8 +43,8 @@ pub(super) fn make_data_dir(dir: &Path) -> Result<(), ServeError> {
 }
 
 /// Opens the store, restores the core, and begins a reign.
-pub(super) async fn open(config: &Config) -> Result<Start, ServeError> {
-    let dir = config.data_dir.join("store");
+pub(super) async fn open(config: &Config, membership: Option<&Membership>) -> Result<Start, ServeError> {
+    let places = LostAndFound::new(&config.data_dir);
     let options = StoreOptions {
         cache_bytes: config.store.cache_bytes,
         free_floor_bytes: config.store.free_floor_bytes,
@@ -41,15 +52,46 @@ pub(super) async fn open(config: &Config) -> Result<Start, ServeError> {
     };
     let core_config = core_config(config);
     let tenants: Vec<TenantName> = config.tenants.iter().map(|tenant| tenant.name.clone()).collect();
+    let paired = membership.is_some();
     let opening = spawn_blocking(move || {
-        let Opened { writer, reader, recovered } =
-            Store::open(&dir, options).map_err(|error| refused(error, &dir, options))?;
+        if paired {
+            return open_store(&places, options);
+        }
+        let dir = places.store();
+        Store::open(&dir, options).map_err(|error| refused(error, &dir, options))
+    });
+    let Opened { writer, reader, recovered } =
+        opening.await.unwrap_or(Err(ServeError::Defect("opening the store")))?;
+    let max_epoch = max_epoch(&writer)?;
+    let member = membership.and_then(|it| it.core_config(config, StoreId(recovered.node), max_epoch));
+    let restoring = spawn_blocking(move || {
         let last_index = recovered.last_index;
-        let mut core = restore(core_config, &recovered)?;
-        core.start(system_ms(), &tenants);
+        let core = restore(core_config, member, &recovered, &tenants)?;
         Ok(Start { core, last_index, writer, reader })
     });
-    opening.await.unwrap_or(Err(ServeError::Defect("opening the store")))
+    restoring.await.unwrap_or(Err(ServeError::Defect("reading the store")))
+}
+
+/// Opens the store of a node of a pair. One that is damaged is put aside: the peer has everything that counts.
+fn open_store(places: &LostAndFound, options: StoreOptions) -> Result<Opened, ServeError> {
+    places.settle(options)?;
+    let (dir, snapshot) = (places.store(), places.snapshot());
+    if snapshot.exists() {
+        let imported = Store::import(&snapshot, &dir, options);
+        std::fs::remove_file(&snapshot).map_err(|error| ServeError::file(&snapshot, error))?;
+        match imported {
+            Ok(_) => tracing::info!("the peer's snapshot is in place"),
+            Err(error) => tracing::error!(%error, "the peer's snapshot is of no use; another one will come"),
+        }
+    }
+    match Store::open(&dir, options) {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::error!(%error, "this store is damaged: it is put aside, and the peer's taken");
+            places.put_store_aside()?;
+            Store::open(&dir, options).map_err(|error| refused(error, &dir, options))
+        }
+        opened => opened.map_err(|error| refused(error, &dir, options)),
+    }
 }
 
 /// sled writes when it opens: on a disk without any room left it cannot, and the operator must know which one.
@@ -63,7 +105,12 @@ fn refused(error: StoreError, dir: &Path, options: StoreOptions) -> ServeError {
     }
 }
 
-fn restore(config: CoreConfig, recovered: &Recovered) -> Result<Core, ServeError> {
+fn restore(
+    config: CoreConfig,
+    member: Option<PairConfig>,
+    recovered: &Recovered,
+    tenants: &[TenantName],
+) -> Result<Core, ServeError> {
     let started = Instant::now();
     let mut failed: Option<StoreError> = None;
     let rows = good(recovered.state().map(|row| row.map(|(key, value)| (key, value.to_vec()))), &mut failed);
@@ -73,11 +120,14 @@ fn restore(config: CoreConfig, recovered: &Recovered) -> Result<Core, ServeError
     }
     let state = state.map_err(|error| ServeError::State(error.to_string()))?;
     let tail = good(recovered.log().map(|entry| entry.map(|entry| -> Bytes { entry.bytes })), &mut failed);
-    let core = Core::restore(config, state, tail);
+    let core = match member {
+        Some(member) => Core::restore_member(config, member, state, tail),
+        None => Core::restore(config, state, tail),
+    };
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let core = core.map_err(|error| ServeError::State(error.to_string()))?;
+    let mut core = core.map_err(|error| ServeError::State(error.to_string()))?;
     tracing::info!(
         created = recovered.created,
         checkpoint = recovered.checkpoint,
@@ -86,6 +136,11 @@ fn restore(config: CoreConfig, recovered: &Recovered) -> Result<Core, ServeError
         took_ms = started.elapsed().as_millis() as u64,
         "the store is open"
     );
+    if core.role().is_some() {
+        core.join(Now { unix_ms: system_ms(), mono_ms: boot_ms() }, tenants);
+    } else {
+        core.start(system_ms(), tenants);
+    }
     Ok(core)
 }
 
@@ -101,7 +156,7 @@ fn core_config(config: &Config) -> CoreConfig {
     let limits = &config.limits;
     CoreConfig {
         node: config.node.clone(),
-        peers: Vec::new(),
+        peers: config.pair.iter().map(|pair| pair.peer_endpoint().to_owned()).collect(),
         limits: Limits {
             message_bytes_max: limits.message_bytes_max,
             lanes_max: limits.lanes_max,

@@ -7,6 +7,7 @@
     reason = "a test stops at what it did not expect"
 )]
 
+mod arbiter;
 mod browser;
 mod crash;
 mod full_disk;

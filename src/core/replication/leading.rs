@@ -37,6 +37,8 @@ pub(super) struct Leading {
     /// Since when nothing is served.
     lapsed_ms: Option<u64>,
     pub(super) dismissed: bool,
+    /// Nothing is acknowledged because the policy forbids to go on alone.
+    stalled: bool,
     beat_ms: u64,
     /// When the peer was heard last in this reign.
     heard_ms: u64,
@@ -55,7 +57,7 @@ pub(super) struct Leading {
 pub(super) struct Peer {
     nonce: Nonce,
     store: StoreId,
-    matched: u64,
+    pub(super) matched: u64,
     pub(super) echo: Echo,
 }
 
@@ -83,6 +85,7 @@ impl Leading {
             arbiter_lease_ms: None,
             lapsed_ms: None,
             dismissed: false,
+            stalled: false,
             beat_ms: 0,
             heard_ms: now_ms,
             progress_ms: now_ms,
@@ -231,6 +234,7 @@ impl Replica {
             replica.pump(leading);
             replica.advance(leading);
             replica.watch_lease(leading);
+            replica.watch_stall(leading);
         });
     }
 
@@ -363,6 +367,16 @@ impl Replica {
             let two = requires || self.has_mutant(PairMutant::AlwaysTwoReplicas);
             self.outcome(Outcome::Commit { upto, replicas: 1 + u8::from(two) });
             self.log.shed(leading.commit, KEEP_BYTES);
+        }
+    }
+
+    /// Under the policy `block` a silent peer stops everything that has to be stored; reads go on while the lease allows.
+    fn watch_stall(&mut self, leading: &mut Leading) {
+        let stuck = self.now_ms >= leading.progress_ms + self.config.disk_stuck_ms;
+        let stalled = self.config.policy == Policy::Block && (stuck || !leading.hears(self));
+        if stalled != leading.stalled {
+            leading.stalled = stalled;
+            self.outcome(Outcome::Stall(stalled));
         }
     }
 

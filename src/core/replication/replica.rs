@@ -114,6 +114,8 @@ pub(in crate::core) enum Outcome {
     Commit { upto: u64, replicas: u8 },
     /// Serve again, or no more.
     Serve(bool),
+    /// Acknowledge nothing for now because the policy forbids to go on alone, or again.
+    Stall(bool),
     /// Send the clients to the peer.
     Dismiss,
     /// Follow from now on; everything that was appended is committed.
@@ -215,6 +217,19 @@ impl Replica {
     pub(in crate::core) fn set_disk_stuck(&mut self, stuck: bool) {
         self.disk_stuck = stuck;
         self.step();
+    }
+
+    /// The end of this node's log.
+    pub(in crate::core) fn log_end(&self) -> u64 {
+        self.log.end().index
+    }
+
+    /// Up to where the peer's disk is known to hold this primary's log.
+    pub(in crate::core) fn peer_matched(&self) -> Option<u64> {
+        match &self.duty {
+            Duty::Leading(leading) => Some(leading.peer.map_or(0, |peer| peer.matched)),
+            _ => None,
+        }
     }
 
     /// Whether clients may be served at this moment.

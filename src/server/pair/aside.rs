@@ -1,0 +1,176 @@
+//! What is put aside when a node begins anew: a store that cannot go on, and entries that only it has.
+//!
+//! ```text
+//!   Resync ─► marker file ─► (process begins anew) ─► entries above the fork into lost+found ─► store renamed to store.old
+//!          ─► empty store, snapshot or log from the peer ─► in sync ─► store.old removed
+//! ```
+//!
+//! Each step can be interrupted and is done again; nothing is removed before the node is in sync, and what was acknowledged
+//! by this node alone stays in `lost+found` for ever.
+
+use crate::{
+    server::ServeError,
+    store::{Opened, Store, StoreError, StoreOptions},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// What to do with the store before the next start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::server) enum Aside {
+    /// Nothing: only what is in memory is thrown away.
+    Nothing,
+    /// It cannot go on. Entries above the fork, if there is one, are this node's own.
+    Store {
+        /// The last index that this log shares with the peer's.
+        fork: Option<u64>,
+    },
+}
+
+/// The places in a data directory.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct LostAndFound {
+    data_dir: PathBuf,
+}
+
+impl LostAndFound {
+    pub(in crate::server) fn new(data_dir: &Path) -> Self {
+        Self { data_dir: data_dir.to_owned() }
+    }
+
+    /// The store in use.
+    pub(in crate::server) fn store(&self) -> PathBuf {
+        self.data_dir.join("store")
+    }
+
+    /// Where a snapshot of the peer's lies when it has arrived whole.
+    pub(in crate::server) fn snapshot(&self) -> PathBuf {
+        self.data_dir.join("snapshot")
+    }
+
+    /// Where a snapshot for the peer is made.
+    pub(in crate::server) fn outgoing_snapshot(&self) -> PathBuf {
+        self.data_dir.join("snapshot.out")
+    }
+
+    fn old_store(&self) -> PathBuf {
+        self.data_dir.join("store.old")
+    }
+
+    fn marker(&self) -> PathBuf {
+        self.data_dir.join("resync.json")
+    }
+
+    /// Notes what the next start has to do first.
+    pub(in crate::server) fn note(&self, aside: Aside) -> Result<(), ServeError> {
+        if aside == Aside::Nothing {
+            return Ok(());
+        }
+        let text =
+            serde_json::to_vec(&aside).map_err(|error| ServeError::system("the resync marker", &error))?;
+        write_synced(&self.marker(), &text)
+    }
+
+    /// Does what was noted, if anything was.
+    pub(in crate::server) fn settle(&self, options: StoreOptions) -> Result<(), ServeError> {
+        let marker = self.marker();
+        let text = match fs::read(&marker) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(ServeError::file(&marker, error)),
+        };
+        let aside: Aside = serde_json::from_slice(&text)
+            .map_err(|error| ServeError::State(format!("{}: {error}", marker.display())))?;
+        if let Aside::Store { fork } = aside {
+            if let Some(fork) = fork {
+                self.keep_own_entries(fork, options)?;
+            }
+            self.put_store_aside()?;
+        }
+        fs::remove_file(&marker).map_err(|error| ServeError::file(&marker, error))?;
+        sync_dir(&self.data_dir)
+    }
+
+    /// Renames the store, whatever state it is in.
+    pub(in crate::server) fn put_store_aside(&self) -> Result<(), ServeError> {
+        let (store, old) = (self.store(), self.old_store());
+        if !store.exists() {
+            return Ok(());
+        }
+        if old.exists() {
+            // An earlier one that was never needed again; the one in use is newer.
+            fs::remove_dir_all(&old).map_err(|error| ServeError::file(&old, error))?;
+        }
+        tracing::warn!(store = %store.display(), old = %old.display(), "the store is put aside");
+        fs::rename(&store, &old).map_err(|error| ServeError::file(&old, error))?;
+        sync_dir(&self.data_dir)
+    }
+
+    /// The node is in sync: what was put aside is no longer needed.
+    pub(in crate::server) fn forget_old_store(&self) {
+        let old = self.old_store();
+        if old.exists() {
+            match fs::remove_dir_all(&old) {
+                Ok(()) => tracing::info!(old = %old.display(), "in sync: the old store is removed"),
+                Err(error) => tracing::warn!(%error, old = %old.display(), "the old store stays"),
+            }
+        }
+    }
+
+    /// Writes the entries above the fork into `lost+found`, each as length (u32, big-endian) and bytes.
+    fn keep_own_entries(&self, fork: u64, options: StoreOptions) -> Result<(), ServeError> {
+        let dir = self.data_dir.join("lost+found");
+        if !self.store().exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(&dir).map_err(|error| ServeError::file(&dir, error))?;
+        let Opened { reader, recovered, .. } = match Store::open(&self.store(), options) {
+            Ok(opened) => opened,
+            // It stays whole in store.old; there is nothing better to do with it.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, "own entries cannot be read; the whole store is kept");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut file = Vec::new();
+        let (mut from, mut epoch) = (fork + 1, 0);
+        while from <= recovered.last_index {
+            for entry in reader.log(from, 1 << 20)? {
+                file.extend_from_slice(&u32::try_from(entry.bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+                file.extend_from_slice(&entry.bytes);
+                (from, epoch) = (entry.index + 1, entry.epoch);
+            }
+        }
+        if file.is_empty() {
+            return Ok(());
+        }
+        let path = dir.join(format!("{epoch}.log"));
+        tracing::error!(
+            fork,
+            last = recovered.last_index,
+            file = %path.display(),
+            "entries that only this node had are kept; look whether they were acknowledged"
+        );
+        write_synced(&path, &file)
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
+    let failed = |error| ServeError::file(path, error);
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let mut file = fs::File::create(&part).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    fs::rename(&part, path).map_err(failed)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+fn sync_dir(dir: &Path) -> Result<(), ServeError> {
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| ServeError::file(dir, error))
+}
