@@ -11,6 +11,7 @@ use crate::{
 };
 use duet_protocol::{
     ClientMessageId, Code, ConversationId, DisplayName, UserId,
+    command::Durability,
     delivery::{Availability, ConversationKind},
 };
 use std::{
@@ -26,6 +27,7 @@ pub struct Client {
     wishes: mpsc::Sender<Wish>,
     events: broadcast::WeakSender<Event>,
     view: watch::Receiver<View>,
+    durability: Durability,
     /// The first reader gets what happened from the beginning on.
     first: Arc<Mutex<Option<broadcast::Receiver<Event>>>>,
 }
@@ -65,7 +67,12 @@ impl Client {
         let weak = events.downgrade();
         let driver = Driver::new(machine, dialer, options.tokens, options.storage, events, view_in);
         tokio::spawn(driver.run(inbox));
-        Ok(Self { wishes, events: weak, view, first: Arc::new(Mutex::new(Some(first))) })
+        let (durability, first) = (options.durability, Arc::new(Mutex::new(Some(first))));
+        Ok(Self { wishes, events: weak, view, durability, first })
+    }
+
+    pub(super) fn durability(&self) -> Durability {
+        self.durability
     }
 
     /// Waits until the client is connected, however long that takes; bound it with a timeout.

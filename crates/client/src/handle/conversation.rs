@@ -55,12 +55,13 @@ impl Conversation {
         sent.await.map_err(|_| ended())?
     }
 
-    /// [`Conversation::send`] for plain text.
+    /// [`Conversation::send`] for plain text, as safe as [`Options::durability`](super::Options::durability) says.
     ///
     /// # Errors
     /// As [`Conversation::send`].
     pub async fn send_text(&self, text: String) -> Result<Message, ClientError> {
-        self.send(NewMessage::text(&text)).await
+        let durability = self.client.durability();
+        self.send(NewMessage { durability, ..NewMessage::text(&text) }).await
     }
 
     /// The user has seen every event up to `seq`. Never goes back.

@@ -3,9 +3,9 @@
 use super::events::Listener;
 use crate::{
     link::Trust,
-    machine::{ClientError, Config, Persist, Saved, Token, TokenError, TokenReason},
+    machine::{ClientError, Config, Hosts, Persist, Saved, Token, TokenError, TokenReason},
 };
-use duet_protocol::{Code, DeviceId};
+use duet_protocol::{Code, DeviceId, command::Durability};
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 /// A token on its way.
@@ -57,6 +57,11 @@ pub struct Options {
     pub device: Option<String>,
     /// Which certificates are accepted.
     pub trust: Trust,
+    /// Hosts to which a server may send the client, besides those of `endpoints` and their siblings; see
+    /// [`Hosts`]. With pinned certificates any host is followed, since no other can show them.
+    pub hosts: Vec<String>,
+    /// How safe [`Conversation::send_text`](super::Conversation::send_text) asks a message to be.
+    pub durability: Durability,
     /// Keeps session and outbox; without it they live in memory.
     pub storage: Option<Arc<dyn Storage>>,
     /// Is told every event, besides [`Client::events`](super::Client::events).
@@ -67,7 +72,16 @@ impl Options {
     /// The usual: the system's certificate authorities, a random device, nothing kept.
     #[must_use]
     pub fn new(endpoints: Vec<String>, tokens: Arc<dyn TokenSource>) -> Self {
-        Self { endpoints, tokens, device: None, trust: Trust::System, storage: None, listener: None }
+        Self {
+            endpoints,
+            tokens,
+            device: None,
+            trust: Trust::System,
+            hosts: Vec::new(),
+            durability: Durability::Accepted,
+            storage: None,
+            listener: None,
+        }
     }
 
     /// The machine's configuration, with fresh random bytes.
@@ -82,7 +96,11 @@ impl Options {
         let device = self.device.clone().unwrap_or_else(random);
         let device = DeviceId::parse(&device)
             .map_err(|rule| ClientError::new(Code::BAD_REQUEST, &rule.to_string()))?;
-        Ok(Config::new(self.endpoints.clone(), device, seed))
+        let hosts = match &self.trust {
+            Trust::Pinned(_) => Hosts::Any,
+            _ => Hosts::Related(self.hosts.clone()),
+        };
+        Ok(Config { hosts, ..Config::new(self.endpoints.clone(), device, seed) })
     }
 }
 

@@ -14,11 +14,23 @@ pub(crate) struct Backoff {
 
 /// Redirects that are followed at once before they count as failures: two nodes may each name the other.
 const REDIRECTS_MAX: u32 = 3;
+/// Rounds that follow each other quickly while a pair fails over.
+const QUICK_TRIES: u32 = 8;
 
 impl Backoff {
-    /// Milliseconds until the next attempt.
-    pub(crate) fn delay(&mut self, config: &Config, entropy: &mut Entropy, retry_after_ms: u32) -> u64 {
-        let bound = bound(config, self.tries);
+    /// Milliseconds until the next round. `quick`: it is likely that another node takes over in a moment.
+    pub(crate) fn delay(
+        &mut self,
+        config: &Config,
+        entropy: &mut Entropy,
+        retry_after_ms: u32,
+        quick: bool,
+    ) -> u64 {
+        let bound = match (quick, self.tries.checked_sub(QUICK_TRIES)) {
+            (false, _) => bound(config, self.tries),
+            (true, None) => config.retry_base_ms,
+            (true, Some(tries)) => bound(config, tries + 1),
+        };
         self.tries = self.tries.saturating_add(1);
         u64::from(retry_after_ms) + entropy.up_to(bound)
     }
@@ -29,8 +41,13 @@ impl Backoff {
         if self.redirects <= REDIRECTS_MAX {
             u64::from(retry_after_ms)
         } else {
-            self.delay(config, entropy, retry_after_ms)
+            self.delay(config, entropy, retry_after_ms, false)
         }
+    }
+
+    /// Failures since the last good connection.
+    pub(crate) fn tries(&self) -> u32 {
+        self.tries
     }
 
     /// The connection was good.
@@ -61,14 +78,25 @@ mod tests {
         assert_eq!(bound(&config, u32::MAX), 20_000);
         let (mut backoff, mut entropy) = (Backoff::default(), Entropy::new([1; 16]));
         for limit in bounds {
-            assert!(backoff.delay(&config, &mut entropy, 0) <= limit);
+            assert!(backoff.delay(&config, &mut entropy, 0, false) <= limit);
+        }
+    }
+
+    #[test]
+    fn a_pair_is_asked_often_at_first_and_then_ever_less() {
+        let config = Config::new(vec!["a:1".into()], DeviceId::parse("d").unwrap(), [0; 16]);
+        for seed in 0..50 {
+            let (mut backoff, mut entropy) = (Backoff::default(), Entropy::new([seed; 16]));
+            let delays: Vec<u64> = (0..20).map(|_| backoff.delay(&config, &mut entropy, 0, true)).collect();
+            assert!(delays[..8].iter().all(|delay| *delay <= 500), "{delays:?}");
+            assert!(delays[8] <= 1_000 && delays[8..].iter().sum::<u64>() > 30_000, "{delays:?}");
         }
     }
 
     #[test]
     fn what_the_server_asks_for_is_a_floor_and_clients_spread_above_it() {
         let config = Config::new(vec!["a:1".into()], DeviceId::parse("d").unwrap(), [0; 16]);
-        let draw = |seed| Backoff::default().delay(&config, &mut Entropy::new([seed; 16]), 5_000);
+        let draw = |seed| Backoff::default().delay(&config, &mut Entropy::new([seed; 16]), 5_000, false);
         let drawn: std::collections::BTreeSet<u64> = (0..50).map(draw).collect();
         assert!(drawn.iter().all(|delay| (5_000..=6_000).contains(delay)));
         assert!(drawn.len() > 25);

@@ -159,9 +159,9 @@ impl Machine {
                 self.settle_message(
                     conversation,
                     message.id,
-                    event.seq,
-                    event.at_ms,
+                    (event.seq, event.at_ms),
                     MessageStatus::Accepted,
+                    None,
                 );
             }
             entries.push(LogEntry { seq: event.seq, at_ms: event.at_ms, author: event.author, body });

@@ -1,5 +1,6 @@
 //! The numbers that the machine obeys and that no server sets. All sizes in bytes, all times in milliseconds.
 
+use super::Hosts;
 use duet_protocol::{DeviceId, DisplayName};
 
 /// How a machine behaves. [`Config::new`] holds the product's own numbers; change one only for a reason.
@@ -7,6 +8,8 @@ use duet_protocol::{DeviceId, DisplayName};
 pub struct Config {
     /// Where servers listen (`host:port`), best first. At least one.
     pub endpoints: Vec<String>,
+    /// Which hosts a server may send the client to.
+    pub hosts: Hosts,
     /// This installation; one session belongs to one device.
     pub device: DeviceId,
     /// Name and version that server logs show.
@@ -24,8 +27,15 @@ pub struct Config {
     /// Publishes without an answer per conversation. Above 1 a refusal that is retried can change the order of the
     /// messages that were in flight together; 1 keeps the order in every case.
     pub publishes_in_flight: usize,
-    /// From the start of an attempt to the server's `Welcome`.
+    /// From the start of a round through the addresses to a server's `Welcome`; shorter at first where there are
+    /// several addresses.
     pub connect_timeout_ms: u64,
+    /// How long an address may be silent before the next one of the round is tried beside it.
+    pub next_address_ms: u64,
+    /// After so much quiet the server is asked for a sign of life, where another node is known.
+    pub quiet_ms: u64,
+    /// How long a publish or a probe may stay unanswered before another node is asked whether it reigns by now.
+    pub doubt_ms: u64,
     /// How long a token provider may take.
     pub token_timeout_ms: u64,
     /// How long a request may wait for its answer, reconnects included.
@@ -36,7 +46,8 @@ pub struct Config {
     pub probe_timeout_ms: u64,
     /// Upper bound of the wait before the first retry.
     pub retry_first_ms: u64,
-    /// Upper bound of the wait before the second retry, half of it; doubles with every further one.
+    /// Upper bound of the wait before the second retry, half of it; doubles with every further one. Where several
+    /// addresses are known, the bound of the first eight.
     pub retry_base_ms: u64,
     /// Largest upper bound of a wait.
     pub retry_max_ms: u64,
@@ -59,6 +70,7 @@ impl Config {
     pub fn new(endpoints: Vec<String>, device: DeviceId, seed: [u8; 16]) -> Self {
         Self {
             endpoints,
+            hosts: Hosts::Related(Vec::new()),
             device,
             sdk: sdk_name(),
             seed,
@@ -68,6 +80,9 @@ impl Config {
             outbox_ttl_ms: 23 * 60 * 60 * 1_000,
             publishes_in_flight: 1,
             connect_timeout_ms: 10_000,
+            next_address_ms: 400,
+            quiet_ms: 3_000,
+            doubt_ms: 500,
             token_timeout_ms: 30_000,
             request_timeout_ms: 15_000,
             publish_timeout_ms: 10_000,

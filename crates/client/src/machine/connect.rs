@@ -2,11 +2,11 @@
 
 use super::{
     Event, Machine, Output, State, StateChange, Timer, TokenReason,
-    input::{ConnectionId, LaneId, LinkEvent, LinkTraits},
-    life::{Attempt, Dial, Life},
+    input::{ConnectionId, LaneId, LinkEvent},
+    life::{Attempt, Life},
     output::Persist,
 };
-use duet_protocol::{Code, Command, Delivery, Hello, command::Goodbye, hello::capability};
+use duet_protocol::{Code, Command, Delivery, command::Goodbye};
 
 impl Machine {
     pub(super) fn connect(&mut self) {
@@ -51,10 +51,8 @@ impl Machine {
         if let Some(online) = self.life.online() {
             self.outputs.push_back(Output::Rebind { connection: online.connection });
             self.probe();
-        } else if let Some(Attempt::Dialing(dial)) = self.life.attempt_mut() {
+        } else if self.take_round().is_some() {
             // What was begun on the old network will most likely never end.
-            let connection = dial.connection;
-            self.outputs.push_back(Output::Disconnect { connection, code: Code::TRANSPORT_CLOSED });
             self.start_attempt();
         } else {
             self.hurry();
@@ -75,40 +73,14 @@ impl Machine {
         self.ask_token(reason);
     }
 
-    pub(super) fn dial(&mut self) {
-        let Some(endpoint) = self.endpoints.next() else {
-            return self.lost(Code::UNREACHABLE, "no endpoint is configured", 0);
-        };
-        let dial = self.new_dial(endpoint);
-        self.timers.set(Timer::Attempt, self.now_ms + self.config.connect_timeout_ms);
-        if let Some(attempt) = self.life.attempt_mut() {
-            *attempt = Attempt::Dialing(dial);
-        }
-    }
-
-    pub(super) fn new_dial(&mut self, endpoint: String) -> Dial {
-        self.connections += 1;
-        let connection = ConnectionId(self.connections);
-        self.outputs.push_back(Output::Connect { connection, endpoint: endpoint.clone() });
-        Dial { connection, endpoint, traits: None }
-    }
-
-    pub(super) fn attempt_expired(&mut self) {
-        if let Some(Attempt::Dialing(dial)) = self.life.attempt_mut() {
-            let connection = dial.connection;
-            self.outputs.push_back(Output::Disconnect { connection, code: Code::TIMEOUT });
-            self.lost(Code::TIMEOUT, "no welcome in time", 0);
-        }
-    }
-
     /// What a link reports. Connections that were given up have no say.
     pub(super) fn link(&mut self, connection: ConnectionId, event: LinkEvent) {
-        let dialing = self.life.dial_mut(connection).is_some();
+        let dialing = self.life.dial(connection).is_some();
         if !dialing && !self.life.is_online(connection) {
             return;
         }
         match event {
-            LinkEvent::Connected(traits) if dialing => self.say_hello(connection, traits),
+            LinkEvent::Connected(traits) if dialing => self.carrier_stands(connection, traits),
             LinkEvent::Connected(_) => {}
             LinkEvent::Frame(lane, frame) => match Delivery::decode(&frame) {
                 Ok(Some(delivery)) => self.delivered(connection, lane, delivery),
@@ -125,27 +97,6 @@ impl Machine {
             LinkEvent::LaneClosed(..) => {}
             LinkEvent::Disconnected { code, reason } => self.link_lost(connection, code, &reason, 0, None),
         }
-    }
-
-    fn say_hello(&mut self, connection: ConnectionId, traits: LinkTraits) {
-        let hello = Hello {
-            versions: duet_protocol::VERSIONS.to_vec(),
-            token: self.tokens.held(self.server_now_ms()),
-            resume: self.session.resume.clone(),
-            device: self.config.device.clone(),
-            sdk: self.config.sdk.clone(),
-            epoch_seen: self.session.epoch,
-            capabilities: if traits.datagrams { capability::DATAGRAMS } else { 0 },
-        };
-        self.session.hello_sent(self.now_ms);
-        if let Some(dial) = self.life.dial_mut(connection) {
-            dial.traits = Some(traits);
-        }
-        self.outputs.push_back(Output::Send {
-            connection,
-            lane: LaneId::CONTROL,
-            command: Command::Hello(hello),
-        });
     }
 
     fn misbehaved(&mut self, connection: ConnectionId, what: &str) {
@@ -170,13 +121,12 @@ impl Machine {
                 self.outputs.push_back(Output::Send { connection, lane: LaneId::CONTROL, command });
             }
             self.outputs.push_back(Output::Disconnect { connection, code });
-            if let Some(dial) = moving {
-                self.outputs.push_back(Output::Disconnect { connection: dial.connection, code });
+            if let Some(round) = moving {
+                self.close_dials(&round);
             }
             self.went_offline();
-        } else if let Some(Attempt::Dialing(dial)) = self.life.attempt_mut() {
-            let connection = dial.connection;
-            self.outputs.push_back(Output::Disconnect { connection, code });
+        } else {
+            self.take_round();
         }
     }
 
@@ -197,6 +147,7 @@ impl Machine {
             retry_in_ms,
             endpoint: online.map(|online| online.endpoint.clone()),
             node: online.map(|online| online.node.clone()),
+            epoch: self.session.epoch,
             resumed: online.is_some() && self.session.resumed,
         };
         self.emit(Event::StateChanged(change));

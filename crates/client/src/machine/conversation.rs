@@ -268,6 +268,15 @@ impl Conversation {
         self.typists.get_mut(user).is_some_and(|typist| std::mem::take(&mut typist.active))
     }
 
+    /// The connection is gone: what is shown stays for its time, and versions count anew on the next one.
+    pub(crate) fn new_typing_versions(&mut self) {
+        self.typists.retain(|_, typist| typist.active);
+        for typist in self.typists.values_mut() {
+            typist.version = 0;
+        }
+        self.typing_at_ms = None;
+    }
+
     /// The lane or the connection is gone: versions count anew on the next one. Gives back who was shown typing.
     pub(crate) fn forget_typists(&mut self) -> Vec<UserId> {
         let typists = std::mem::take(&mut self.typists);

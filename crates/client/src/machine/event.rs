@@ -183,6 +183,8 @@ pub struct StateChange {
     pub endpoint: Option<String>,
     /// The node's name, while connected.
     pub node: Option<DisplayName>,
+    /// The highest reign of a primary that was seen; 0 before the first connection.
+    pub epoch: u64,
     /// Whether the session went on where it had stopped.
     pub resumed: bool,
 }
@@ -253,6 +255,8 @@ pub struct StatusChange {
     pub seq: Option<u64>,
     /// When it was accepted, Unix milliseconds, once it was.
     pub at_ms: Option<u64>,
+    /// On how many disks it was when the server acknowledged it; `None` where its event came first.
+    pub replicas: Option<u8>,
     /// Why it failed, or (`Queued`) why it waits.
     pub error: Option<ClientError>,
 }

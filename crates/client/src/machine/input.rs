@@ -162,4 +162,11 @@ impl NewMessage {
     pub fn text(text: &str) -> Self {
         Self { content: Content::text(text), reply_to: None, durability: Durability::Accepted }
     }
+
+    /// The same, accepted only when it is on the disks of both nodes. Where that cannot be had now it fails with
+    /// `NOT_DURABLE_NOW` (1140); a retry asks again.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self { durability: Durability::Mirrored, ..self }
+    }
 }

@@ -12,8 +12,9 @@
 
 use super::{
     event::State,
-    input::{ConnectionId, LaneId, LinkTraits},
+    input::{ConnectionId, LaneId},
     lanes::Lanes,
+    round::{Dial, Round},
 };
 use duet_protocol::{DisplayName, Limits};
 
@@ -36,17 +37,8 @@ pub(crate) enum Attempt {
     Token,
     /// The last one failed; the next begins when the timer says so.
     Waiting,
-    /// It talks to a server.
-    Dialing(Dial),
-}
-
-/// A connection that has not been welcomed yet.
-#[derive(Debug)]
-pub(crate) struct Dial {
-    pub(crate) connection: ConnectionId,
-    pub(crate) endpoint: String,
-    /// Known when the carrier stands; the hello is sent then.
-    pub(crate) traits: Option<LinkTraits>,
+    /// It goes through the known addresses.
+    Dialing(Round),
 }
 
 /// A connection that was welcomed.
@@ -60,8 +52,12 @@ pub(crate) struct Online {
     pub(crate) keep_alive: bool,
     pub(crate) limits: Limits,
     pub(crate) lanes: Lanes,
-    /// The connection that will replace this one, when its node drains.
-    pub(crate) moving: Option<Dial>,
+    /// The round for a connection that replaces this one, when its node drains or is silent.
+    pub(crate) moving: Option<Round>,
+    /// When the node was heard last.
+    pub(crate) heard_at_ms: u64,
+    /// How often another node was asked since then.
+    pub(crate) doubts: u32,
 }
 
 impl Life {
@@ -101,16 +97,35 @@ impl Life {
         }
     }
 
-    /// The dial that `connection` names, wherever it is.
-    pub(crate) fn dial_mut(&mut self, connection: ConnectionId) -> Option<&mut Dial> {
-        let dial = match self {
+    /// The round under way, beside a connection or without one.
+    pub(crate) fn round_mut(&mut self) -> Option<&mut Round> {
+        match self {
             Self::Connected(online) => online.moving.as_mut(),
             other => match other.attempt_mut() {
-                Some(Attempt::Dialing(dial)) => Some(dial),
+                Some(Attempt::Dialing(round)) => Some(round),
                 _ => None,
             },
-        };
-        dial.filter(|dial| dial.connection == connection)
+        }
+    }
+
+    /// Ends the round under way.
+    pub(crate) fn take_round(&mut self) -> Option<Round> {
+        if let Self::Connected(online) = self {
+            return online.moving.take();
+        }
+        let attempt = self.attempt_mut()?;
+        match std::mem::replace(attempt, Attempt::Waiting) {
+            Attempt::Dialing(round) => Some(round),
+            other => {
+                *attempt = other;
+                None
+            }
+        }
+    }
+
+    /// The dial that `connection` names, wherever it is.
+    pub(crate) fn dial(&mut self, connection: ConnectionId) -> Option<&Dial> {
+        self.round_mut().and_then(|round| round.dial(connection))
     }
 
     /// Whether frames of this lane of this connection mean anything.

@@ -130,6 +130,7 @@ impl Machine {
                 status: own.status,
                 seq: Some(seq),
                 at_ms: None,
+                replicas: None,
                 error: None,
             }));
         }
@@ -175,7 +176,7 @@ impl Machine {
 
     fn message(&mut self, id: ConversationId, stored: Stored, message: event::Message, live: bool) {
         let Stored { seq, at_ms, author, own } = stored;
-        if own && self.settle_message(id, message.id, seq, at_ms, MessageStatus::Accepted) {
+        if own && self.settle_message(id, message.id, (seq, at_ms), MessageStatus::Accepted, None) {
             return;
         }
         let Some(conversation) = self.conversations.get_mut(&id) else { return };

@@ -6,12 +6,16 @@ use super::{
     input::{ConnectionId, LaneId},
     life::{Attempt, Life},
     output::Persist,
+    round::{Outcome, Purpose, is_redirect},
 };
 use duet_protocol::{
     Code, Command,
     command::Ping,
     delivery::{Closing, Draining},
 };
+
+/// How long a probe may stay unanswered where there is another node, which is asked meanwhile.
+const DOUBTED_MS: u64 = 5_000;
 
 impl Machine {
     /// The connection in use, or the one being made, is no more.
@@ -23,10 +27,13 @@ impl Machine {
         retry_after_ms: u32,
         endpoint: Option<String>,
     ) {
-        if !self.life.is_online(connection) && self.life.online().is_some() {
-            return self.move_lost(connection);
+        if self.life.dial(connection).is_some() {
+            let outcome = Outcome { code, reason: reason.into(), retry_after_ms };
+            return self.dial_lost(connection, outcome, endpoint);
         }
-        if (code == Code::REPLACED || !code.is_terminal()) && self.go_on_with_move(code, reason) {
+        if (code == Code::REPLACED || !code.is_terminal())
+            && self.go_on_with_move(code, reason, endpoint.as_deref())
+        {
             return;
         }
         if code == Code::REPLACED && self.session.replaced_by_itself(self.now_ms) {
@@ -40,7 +47,7 @@ impl Machine {
         if code.is_terminal() {
             return self.fail(&ClientError { code, message: reason.into(), retry_after_ms });
         }
-        if matches!(code.0, 3400..=3499) {
+        if is_redirect(code) {
             self.endpoints.leave();
             self.endpoints.name(endpoint);
             let delay = self.backoff.redirect(&self.config, &mut self.entropy, retry_after_ms);
@@ -52,12 +59,15 @@ impl Machine {
 
     /// Tries again after a drawn wait.
     pub(super) fn lost(&mut self, code: Code, reason: &str, retry_after_ms: u32) {
-        let delay = self.backoff.delay(&self.config, &mut self.entropy, retry_after_ms);
+        // A pair needs about two seconds to fail over: its clients ask often at first, unless it has asked for rest.
+        let quick =
+            self.endpoints.are_several() && (is_redirect(code) || code.0 < 1_000 || code == Code::SHUTDOWN);
+        let delay = self.backoff.delay(&self.config, &mut self.entropy, retry_after_ms, quick);
         self.went_offline();
         self.wait_to_retry(code, reason, delay);
     }
 
-    fn wait_to_retry(&mut self, code: Code, reason: &str, delay_ms: u64) {
+    pub(super) fn wait_to_retry(&mut self, code: Code, reason: &str, delay_ms: u64) {
         let previous = self.state();
         self.life = match std::mem::replace(&mut self.life, Life::Disconnected) {
             Life::Connecting(_) => Life::Connecting(Attempt::Waiting),
@@ -69,7 +79,6 @@ impl Machine {
             }
         };
         self.tokens.attempt_over();
-        self.timers.clear(&Timer::Attempt);
         self.timers.set(Timer::Retry, self.now_ms + delay_ms);
         let reason = if reason.is_empty() { code.sentence() } else { reason };
         self.tell_state(previous, Some(code), reason.into(), Some(delay_ms));
@@ -108,9 +117,8 @@ impl Machine {
     pub(super) fn went_offline(&mut self) {
         let Some(online) = self.life.online_mut() else { return };
         let window_ms = u64::from(online.limits.resume_window_ms);
-        if let Some(dial) = online.moving.take() {
-            let connection = dial.connection;
-            self.outputs.push_back(Output::Disconnect { connection, code: Code::TRANSPORT_CLOSED });
+        if let Some(round) = online.moving.take() {
+            self.close_dials(&round);
         }
         self.timers.set(Timer::Suspend, self.now_ms + window_ms);
         self.forget_lanes();
@@ -127,6 +135,8 @@ impl Machine {
                     | Timer::Stable
                     | Timer::Ping
                     | Timer::Silence
+                    | Timer::Quiet
+                    | Timer::Doubt
                     | Timer::Move
                     | Timer::MoveAttempt
                     | Timer::TokenRefresh
@@ -134,7 +144,6 @@ impl Machine {
                     | Timer::Resend(_)
                     | Timer::Reopen(_)
                     | Timer::Receipt(_)
-                    | Timer::TypingExpire(..)
             )
         });
         let ids: Vec<_> = self.conversations.keys().copied().collect();
@@ -144,7 +153,7 @@ impl Machine {
                 conversation.lane = Lane::Closed;
                 conversation.tries = 0;
             }
-            self.end_typing(id);
+            self.new_typing_versions(id);
         }
     }
 
@@ -158,57 +167,50 @@ impl Machine {
     /// The node will stop: move when the slot comes, if there is anywhere to go.
     pub(super) fn draining(&mut self, draining: Draining) {
         let Some(online) = self.life.online() else { return };
-        let target = draining.endpoint.or_else(|| self.endpoints.other(&online.endpoint));
-        if target.is_some() {
-            self.endpoints.name(target);
+        let named = draining.endpoint.filter(|endpoint| self.endpoints.may_follow(endpoint));
+        if named.is_some() || !self.endpoints.others(&online.endpoint).is_empty() {
+            self.endpoints.name(named);
             self.timers.set(Timer::Move, self.now_ms + u64::from(draining.move_after_ms));
         }
     }
 
     /// Makes the new connection before the old one breaks.
     pub(super) fn move_away(&mut self) {
-        if self.life.online().is_none_or(|online| online.moving.is_some()) {
-            return;
+        let Some(online) = self.life.online() else { return };
+        let current = online.endpoint.clone();
+        if online.moving.as_ref().is_some_and(|round| round.purpose == Purpose::Doubt) {
+            self.take_round();
         }
-        let Some(endpoint) = self.endpoints.next() else { return };
-        let dial = self.new_dial(endpoint);
-        self.timers.set(Timer::MoveAttempt, self.now_ms + self.config.connect_timeout_ms);
-        if let Some(online) = self.life.online_mut() {
-            online.moving = Some(dial);
-        }
+        let mut addresses = self.endpoints.round();
+        addresses.retain(|address| *address != current);
+        self.dial_beside(Purpose::Leave, addresses, Some(current));
     }
 
-    /// The new connection took too long; the old one still carries, and ends with a code of its own.
-    pub(super) fn move_failed(&mut self) {
-        if let Some(dial) = self.life.online_mut().and_then(|online| online.moving.take()) {
-            self.outputs.push_back(Output::Disconnect { connection: dial.connection, code: Code::TIMEOUT });
+    /// The old connection broke while another one is being made: that is the attempt now.
+    fn go_on_with_move(&mut self, code: Code, reason: &str, endpoint: Option<&str>) -> bool {
+        let Some(mut round) = self.life.online_mut().and_then(|online| online.moving.take()) else {
+            return false;
+        };
+        if let Some(endpoint) = endpoint.filter(|endpoint| self.endpoints.may_follow(endpoint)) {
+            round.name(endpoint.into());
         }
-    }
-
-    /// The old connection broke while the new one is being made: the new one is the attempt now.
-    fn go_on_with_move(&mut self, code: Code, reason: &str) -> bool {
-        let Some(dial) = self.life.online_mut().and_then(|online| online.moving.take()) else { return false };
+        round.purpose = Purpose::Connect;
         let previous = self.state();
         self.went_offline();
-        self.timers.set(Timer::Attempt, self.now_ms + self.config.connect_timeout_ms);
-        self.life = Life::Reconnecting(Attempt::Dialing(dial));
+        self.timers.set(Timer::Attempt, self.now_ms + self.round_ms(2));
+        self.timers.set(Timer::NextDial, self.now_ms + self.config.next_address_ms);
+        self.life = Life::Reconnecting(Attempt::Dialing(round));
         self.tell_state(previous, Some(code), reason.into(), Some(0));
         true
-    }
-
-    fn move_lost(&mut self, connection: ConnectionId) {
-        if self.life.dial_mut(connection).is_some() {
-            self.timers.clear(&Timer::MoveAttempt);
-            if let Some(online) = self.life.online_mut() {
-                online.moving = None;
-            }
-        }
     }
 
     /// Asks the server for a sign of life, with a deadline.
     pub(super) fn probe(&mut self) {
         if self.life.online().is_some() && !self.timers.is_set(&Timer::Silence) {
-            self.timers.set(Timer::Silence, self.now_ms + self.config.probe_timeout_ms);
+            let several = self.has_other_node();
+            let timeout_ms = if several { DOUBTED_MS } else { u64::MAX }.min(self.config.probe_timeout_ms);
+            self.timers.set(Timer::Silence, self.now_ms + timeout_ms);
+            self.expect_life();
             self.send_ping();
         }
     }
@@ -234,6 +236,7 @@ impl Machine {
 
     /// The server gave a sign of life.
     pub(super) fn heard(&mut self) {
+        self.doubt_is_over();
         if self.timers.is_set(&Timer::Silence) {
             self.timers.clear(&Timer::Silence);
             self.watch_publishes();

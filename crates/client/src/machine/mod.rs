@@ -18,10 +18,12 @@ mod config;
 mod connect;
 mod conversation;
 mod deliver;
+mod doubt;
 mod endpoints;
 mod entropy;
 mod error;
 mod event;
+mod hosts;
 mod input;
 mod lanes;
 mod life;
@@ -30,7 +32,9 @@ mod lost;
 mod outbox;
 mod output;
 mod publish;
+mod reach;
 mod requests;
+mod round;
 mod send;
 mod session;
 mod signals;
@@ -44,6 +48,7 @@ pub use error::ClientError;
 pub use event::{
     ConversationInfo, Event, LogEntry, Me, Message, MessageStatus, State, StateChange, StatusChange,
 };
+pub use hosts::Hosts;
 pub use input::{
     ConnectionId, From, Input, LaneId, LinkEvent, LinkTraits, NewMessage, Saved, SavedSession, Token,
     TokenError,
@@ -96,7 +101,7 @@ impl Machine {
             timers: Timers::default(),
             life: Life::Disconnected,
             connections: 0,
-            endpoints: Endpoints::new(config.endpoints.clone()),
+            endpoints: Endpoints::new(config.endpoints.clone(), config.hosts.clone()),
             backoff: Backoff::default(),
             tokens: Tokens::default(),
             session: Session::default(),
@@ -246,14 +251,16 @@ impl Machine {
 
     fn fire(&mut self, timer: Timer) {
         match timer {
-            Timer::Attempt => self.attempt_expired(),
+            Timer::Attempt | Timer::MoveAttempt => self.round_expired(),
+            Timer::NextDial => self.next_dial(),
             Timer::Retry => self.start_attempt(),
             Timer::Suspend => self.suspend(),
             Timer::Stable => self.backoff.reset(),
             Timer::Ping => self.ping(),
             Timer::Silence => self.silence(),
+            Timer::Quiet => self.quiet(),
+            Timer::Doubt => self.doubt(),
             Timer::Move => self.move_away(),
-            Timer::MoveAttempt => self.move_failed(),
             Timer::TokenAnswer => self.token_overdue(),
             Timer::TokenRefresh => self.refresh_token(),
             Timer::Outbox => self.expire_outbox(),

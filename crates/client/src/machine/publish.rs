@@ -13,11 +13,11 @@ impl Machine {
     pub(super) fn published(&mut self, conversation: ConversationId, published: Published) {
         let Published { id, seq, at_ms, durability, replicas, .. } = published;
         let status = accepted_status(durability, replicas);
-        if !self.settle_message(conversation, id, seq, at_ms, status) {
+        if !self.settle_message(conversation, id, (seq, at_ms), status, Some(replicas)) {
             if self.outbox.ephemeral_answered(id) {
                 self.tell_status(conversation, id, MessageStatus::Accepted, None);
             } else {
-                self.raise_status(conversation, seq, status);
+                self.tell_safety(conversation, seq, status, replicas);
             }
         }
     }
@@ -27,9 +27,9 @@ impl Machine {
         &mut self,
         conversation: ConversationId,
         id: ClientMessageId,
-        seq: u64,
-        at_ms: u64,
+        (seq, at_ms): (u64, u64),
         status: MessageStatus,
+        replicas: Option<u8>,
     ) -> bool {
         if self.outbox.get(id).is_none_or(|entry| entry.conversation != conversation) {
             return false;
@@ -41,7 +41,8 @@ impl Machine {
             None => status,
         };
         let (seq, at_ms) = (Some(seq), Some(at_ms));
-        self.emit(Event::MessageStatus(StatusChange { conversation, id, status, seq, at_ms, error: None }));
+        let change = StatusChange { conversation, id, status, seq, at_ms, replicas, error: None };
+        self.emit(Event::MessageStatus(change));
         self.timers.clear(&Timer::Publish(conversation));
         self.schedule_outbox();
         self.flush(conversation);
@@ -96,13 +97,14 @@ impl Machine {
         self.timers.set(Timer::Resend(conversation), self.now_ms + delay_ms);
     }
 
-    /// A status for a message whose event came before its answer.
-    fn raise_status(&mut self, conversation: ConversationId, seq: u64, status: MessageStatus) {
+    /// The answer for a message whose event came before it: how safe the message is, at least.
+    fn tell_safety(&mut self, conversation: ConversationId, seq: u64, status: MessageStatus, replicas: u8) {
         let Some(known) = self.conversations.get_mut(&conversation) else { return };
         let Some(own) = known.own_at(seq).filter(|own| own.status < status) else { return };
-        let status = known.own_stored(seq, own.id, status);
         let id = own.id;
-        let change = StatusChange { conversation, id, status, seq: Some(seq), at_ms: None, error: None };
+        let status = known.own_stored(seq, id, status);
+        let (seq, replicas) = (Some(seq), Some(replicas));
+        let change = StatusChange { conversation, id, status, seq, at_ms: None, replicas, error: None };
         self.emit(Event::MessageStatus(change));
     }
 }

@@ -137,7 +137,9 @@ impl Machine {
             let command = publish(&slot.entry);
             self.outputs.push_back(Output::Send { connection: online.connection, lane, command });
         }
-        self.timers.set_if_idle(Timer::Publish(id), self.now_ms + self.config.publish_timeout_ms);
+        let patience_ms =
+            if self.has_other_node() { self.patience_ms() } else { self.config.publish_timeout_ms };
+        self.timers.set_if_idle(Timer::Publish(id), self.now_ms + patience_ms);
     }
 
     /// A message became too old to be sent safely: the server may have forgotten its id.
@@ -171,7 +173,7 @@ impl Machine {
         status: MessageStatus,
         error: Option<ClientError>,
     ) {
-        let change = StatusChange { conversation, id, status, seq: None, at_ms: None, error };
+        let change = StatusChange { conversation, id, status, seq: None, at_ms: None, replicas: None, error };
         self.emit(Event::MessageStatus(change));
     }
 

@@ -4,8 +4,9 @@ use super::{
     Event, Machine, Me, Output, Timer,
     input::{ConnectionId, Saved, SavedSession},
     lanes::Lanes,
-    life::{Attempt, Dial, Life, Online},
+    life::{Life, Online},
     output::Persist,
+    round::Dial,
 };
 use duet_protocol::{Code, Limits, Resumed, Welcome, hello::capability};
 
@@ -21,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) clock_offset_ms: i64,
     /// When a question that the server answers with its time was sent last.
     pub(crate) asked_at_ms: u64,
+    /// How long the last such answer took.
+    pub(crate) round_trip_ms: u64,
     /// Whether the last welcome went on with a session.
     pub(crate) resumed: bool,
     /// A hello was sent and not answered yet.
@@ -51,6 +54,11 @@ impl Session {
         self.asked_at_ms = now_ms;
     }
 
+    /// A server has refused the hello: it will not take the session any more.
+    pub(crate) fn hello_answered(&mut self) {
+        self.hello_open = false;
+    }
+
     /// Whether it may be an attempt of one's own, given up on the way, that took the session. Asked once: a second time it
     /// is somebody else.
     pub(crate) fn replaced_by_itself(&mut self, now_ms: u64) -> bool {
@@ -70,10 +78,13 @@ impl Session {
             role: welcome.role,
         });
         self.set_clock(welcome.server_time_ms, now_ms);
+        // A welcome waits for the disk; only a pong shows how far away the server is.
+        self.round_trip_ms = 0;
     }
 
     /// The server read its clock about half way between question and answer.
     pub(crate) fn set_clock(&mut self, server_ms: u64, now_ms: u64) {
+        self.round_trip_ms = now_ms.saturating_sub(self.asked_at_ms);
         let read_at_ms = now_ms - now_ms.saturating_sub(self.asked_at_ms) / 2;
         let (server, now) = (i64::try_from(server_ms), i64::try_from(read_at_ms));
         if let (Ok(server), Ok(now)) = (server, now) {
@@ -102,7 +113,6 @@ impl Machine {
     pub(super) fn welcome(&mut self, connection: ConnectionId, welcome: &Welcome) {
         if welcome.epoch < self.session.epoch {
             let reason = "the node's reign is over";
-            self.endpoints.leave();
             return self.drop_link(connection, Code::NOT_PRIMARY, reason);
         }
         if !duet_protocol::VERSIONS.contains(&welcome.version) {
@@ -115,7 +125,9 @@ impl Machine {
         self.session.welcomed(welcome, self.now_ms);
         self.tokens.accepted();
         self.endpoints.connected(&dial.endpoint, welcome.peers.clone());
-        self.timers.clear_if(|timer| matches!(timer, Timer::Attempt | Timer::Suspend | Timer::MoveAttempt));
+        self.timers.clear_if(|timer| {
+            matches!(timer, Timer::Attempt | Timer::Suspend | Timer::MoveAttempt | Timer::NextDial)
+        });
         self.timers.set(Timer::Stable, self.now_ms + self.config.stable_after_ms);
         let traits = dial.traits.unwrap_or(super::LinkTraits { datagrams: false, keep_alive: false });
         self.life = Life::Connected(Box::new(Online {
@@ -127,6 +139,8 @@ impl Machine {
             limits: welcome.limits,
             lanes: Lanes::new(&welcome.limits, self.config.streams_max),
             moving: None,
+            heard_at_ms: self.now_ms,
+            doubts: 0,
         }));
         self.persist_session();
         self.tell_state(previous, None, String::new(), None);
@@ -135,21 +149,18 @@ impl Machine {
             self.emit(Event::Discontinuity { conversation: None, reason });
         }
         self.schedule_ping();
+        self.watch_quiet();
         self.schedule_token(welcome.token_expires_ms);
         self.resume_calls(welcome.resumed == Resumed::Full);
         self.resume_signals();
         self.schedule_outbox();
     }
 
+    /// The winner of the round; the others of it are closed.
     fn take_dial(&mut self, connection: ConnectionId) -> Option<Dial> {
-        self.life.dial_mut(connection)?;
-        match &mut self.life {
-            Life::Connected(online) => online.moving.take(),
-            life => match std::mem::replace(life.attempt_mut()?, Attempt::Waiting) {
-                Attempt::Dialing(dial) => Some(dial),
-                _ => None,
-            },
-        }
+        let dial = self.life.round_mut()?.win(connection)?;
+        self.take_round();
+        Some(dial)
     }
 
     /// After a move: the old connection has served.

@@ -126,6 +126,15 @@ impl Machine {
         self.typing_expired(id, user);
     }
 
+    /// A new connection counts its signals anew. Who types is shown for as long as they said, so that a short break
+    /// does not flicker.
+    pub(super) fn new_typing_versions(&mut self, id: ConversationId) {
+        self.timers.clear(&Timer::TypingStop(id));
+        if let Some(conversation) = self.conversations.get_mut(&id) {
+            conversation.new_typing_versions();
+        }
+    }
+
     /// Nobody is known to type in this conversation any more.
     pub(super) fn end_typing(&mut self, id: ConversationId) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };

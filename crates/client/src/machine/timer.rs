@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a deadline is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// An attempt must have led to a `Welcome`.
+    /// A round must have led to a `Welcome`.
     Attempt,
+    /// The next address of a round has its turn.
+    NextDial,
     /// The next attempt begins.
     Retry,
     /// The session can no longer be resumed.
@@ -19,6 +21,10 @@ pub(crate) enum Timer {
     Ping,
     /// A probe must have been answered.
     Silence,
+    /// The server has been quiet: it is asked for a sign of life.
+    Quiet,
+    /// The server gave no sign of life: another node is asked.
+    Doubt,
     /// The slot for leaving a draining node.
     Move,
     /// The attempt to leave a draining node must have led to a `Welcome`.

@@ -5,6 +5,8 @@
 
 mod connecting;
 mod exactly_once;
+mod following;
+mod pair;
 mod rig;
 mod sending;
 mod server;

@@ -43,7 +43,7 @@ impl Rig {
 
     pub(crate) fn with(change: impl FnOnce(&mut Config), seed: u8) -> Self {
         let device = DeviceId::parse("device").unwrap();
-        let mut config = Config::new(vec!["a:1".into(), "b:1".into()], device, [seed; 16]);
+        let mut config = Config::new(vec!["a:1".into()], device, [seed; 16]);
         change(&mut config);
         Self {
             machine: Machine::new(config),

@@ -58,7 +58,7 @@ fn receipts_leave_together_and_not_more_often_than_once_a_second() {
 }
 
 #[test]
-fn typing_ends_by_word_by_time_by_a_message_and_by_a_loss() {
+fn typing_ends_by_word_by_time_and_by_a_message_and_over_a_loss_by_time_as_well() {
     let mut rig = shown(9);
     let room = conversation(1);
     let state = |version, ttl_ms| {
@@ -71,7 +71,11 @@ fn typing_ends_by_word_by_time_by_a_message_and_by_a_loss() {
             rig.hear(room, "said");
             rig.carry(0, 9);
         },
-        &Rig::cut,
+        &|rig| {
+            rig.cut();
+            assert!(!names(rig).contains(&"typing.stopped"), "a short break does not flicker");
+            rig.pass(6_000);
+        },
     ];
     for (n, end) in ends.into_iter().enumerate() {
         rig.events.clear();
