@@ -26,6 +26,7 @@ pub mod tls;
 mod tls_minted;
 mod watch;
 pub mod websocket;
+mod websocket_end;
 pub mod webtransport;
 
 pub use connection::{Closed, Connection, Inbound, Lane, LostReason, Misbehaved};
