@@ -1,13 +1,16 @@
 //! The `duet` binary: parses the command line and hands over to the server.
 
+mod cli;
+
 use clap::{Args, Parser, Subcommand};
+use cli::{failed, line, misconfigured, witness::Witness};
 use duet::{
     config::{Arguments, Config},
     core::Side,
     peer::{self, InitFailed, Member, PairFiles, PairPlan},
-    server::{self, ServeOptions, Served, TokenRequest, WitnessOptions},
+    server::{self, ServeOptions, Served, TokenRequest},
 };
-use std::{io::Write, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
+use std::{os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
 /// Real-time messaging over QUIC and WebTransport, with an acknowledgement that means stored.
 #[derive(Debug, Parser)]
@@ -101,54 +104,6 @@ struct Serve {
     /// Once ready, write the same JSON into this file.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct Witness {
-    /// The configuration file, as `duet pair init` writes it: witness.toml.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// witness.listen: address for the nodes.
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Option<String>,
-    /// witness.data_dir: where the register lies.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<String>,
-    /// log.level: error, warn, info, debug, trace, or a filter.
-    #[arg(long, value_name = "LEVEL")]
-    log_level: Option<String>,
-    /// log.format: json, text or auto.
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// Serve nodes that run on this very machine too. For development: such a witness dies together with a node.
-    #[arg(long)]
-    allow_same_machine: bool,
-    /// Give the register the newest value of these files, copies that the nodes kept, and end. Both nodes must be stopped.
-    #[arg(long, value_name = "FILE")]
-    restore: Vec<PathBuf>,
-    /// Once ready, print one JSON line with the address in use on standard output.
-    #[arg(long)]
-    json: bool,
-    /// Once ready, write the same JSON into this file.
-    #[arg(long, value_name = "FILE")]
-    ready_file: Option<PathBuf>,
-}
-
-impl Witness {
-    fn load(&self) -> Result<Config, String> {
-        let named = [
-            ("--listen", "witness.listen", &self.listen),
-            ("--data-dir", "witness.data_dir", &self.data_dir),
-            ("--log-level", "log.level", &self.log_level),
-            ("--log-format", "log.format", &self.log_format),
-        ];
-        let flags = named
-            .into_iter()
-            .filter_map(|(flag, key, value)| Some((flag.into(), key.into(), value.clone()?)));
-        let arguments =
-            Arguments { file: self.config.clone(), flags: flags.collect(), ..Arguments::default() };
-        Config::load(&arguments, std::env::vars()).map_err(|error| error.to_string())
-    }
 }
 
 #[derive(Debug, Args)]
@@ -249,7 +204,7 @@ fn main() -> ExitCode {
                 }
             }
         },
-        Command::Witness(options) => witness(options),
+        Command::Witness(witness) => witness.run(),
         Command::Token(token) => mint(token),
         Command::CheckConfig { settings, json } => match settings.load(true) {
             Err(error) => misconfigured(&error),
@@ -308,29 +263,6 @@ fn minted(result: Result<PairFiles, InitFailed>, json: bool, say: impl Fn(&str) 
             line(&format!("{}{}", files.collect::<String>(), say(&cluster)))
         }
         Err(error @ InitFailed::Exists(_)) => misconfigured(&error.to_string()),
-        Err(error) => failed(&error.to_string()),
-    }
-}
-
-fn witness(options: Witness) -> ExitCode {
-    let config = match options.load() {
-        Ok(config) => config,
-        Err(error) => return misconfigured(&error),
-    };
-    if !options.restore.is_empty() {
-        return match server::restore_witness(&config, &options.restore) {
-            Ok(cfg) => line(&format!(
-                "restored version {}: {} is primary of epoch {}",
-                cfg.ver, cfg.primary, cfg.epoch
-            )),
-            Err(error) => failed(&error),
-        };
-    }
-    let Witness { allow_same_machine: same_machine, json: print_ready, ready_file, .. } = options;
-    let ready = ServeOptions { print_ready, ready_file };
-    match server::witness(&config, &WitnessOptions { ready, same_machine }) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is_configuration() => misconfigured(&error.to_string()),
         Err(error) => failed(&error.to_string()),
     }
 }
@@ -395,28 +327,4 @@ fn member(text: &str) -> Result<Member, String> {
         "witness" => Ok(Member::Witness),
         _ => Err("must be a, b or witness".to_owned()),
     }
-}
-
-/// Prints an answer; one that nobody can read is a failure.
-fn line(text: &str) -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-fn misconfigured(error: &str) -> ExitCode {
-    complain(error);
-    ExitCode::from(2)
-}
-
-fn failed(error: &str) -> ExitCode {
-    complain(error);
-    ExitCode::FAILURE
-}
-
-fn complain(error: &str) {
-    // A closed standard error leaves the exit status to tell.
-    let _ = writeln!(std::io::stderr(), "duet: {error}");
 }

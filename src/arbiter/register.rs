@@ -22,7 +22,10 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 pub const WAITING_MAX: usize = 64;
 
 /// Runs a job that blocks on a disk on a thread where it may. The job must run to its end, whoever waits for it.
-pub type RunBlocking = Arc<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
+pub type RunBlocking = Arc<dyn Fn(Job) + Send + Sync>;
+
+/// What may block on a disk.
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// A compare-and-swap register in a file. Clones share it.
 #[derive(Clone)]
@@ -205,8 +208,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_turns_away_unheard_and_a_read_never_waits() {
         let directory = tempfile::tempdir().unwrap();
-        type Jobs = Vec<Box<dyn FnOnce() + Send>>;
-        let stuck: Arc<Mutex<Jobs>> = Arc::default();
+        let stuck: Arc<Mutex<Vec<Job>>> = Arc::default();
         let run: RunBlocking = {
             let stuck = Arc::clone(&stuck);
             Arc::new(move |job| lock(&stuck).push(job))

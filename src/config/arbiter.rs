@@ -86,6 +86,11 @@ impl Ask<'_> {
             }
         };
         let ca_file = self.path("pair.etcd.ca_file")?;
+        let https = |endpoint: &String| endpoint.starts_with("https://");
+        if endpoints.iter().any(|endpoint| https(endpoint) != ca_file.is_some()) {
+            let rule = "must be set when every member's address is https://, and only then".to_owned();
+            return Err(ConfigError::new("pair.etcd.ca_file", Place::Default, rule));
+        }
         let client = self.both("pair.etcd.certificate_file", "pair.etcd.key_file")?;
         Ok(Etcd { endpoints, user, ca_file, client })
     }

@@ -194,7 +194,7 @@ fn witness_section(cluster: ClusterId, plan: &PairPlan) -> String {
     let port =
         plan.witness.as_ref().and_then(|address| address.rsplit_once(':')).map_or("4435", |(_, port)| port);
     format!(
-        "# The pair's witness: append this to the duet.toml with which it is run. Paths are relative to that file.\n\
+        "# The pair's witness: a configuration for `duet witness`. Paths are relative to this file.\n\
          [witness]\n\
          listen = \"[::]:{port}\"\n\
          cluster = \"{}\"\n\

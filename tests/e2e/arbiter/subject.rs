@@ -55,7 +55,7 @@ impl Subject {
     fn launch(&mut self, listen: SocketAddr) {
         match self.kind {
             Kind::Manual => {
-                self.manual = Some(Arc::new(self.open("manual", Side::A, config::Arbiter::Manual)))
+                self.manual = Some(Arc::new(self.open("manual", Side::A, &config::Arbiter::Manual)));
             }
             Kind::Witness => self.process = Some(witness(self.dir.path(), listen, &["--allow-same-machine"])),
         }
@@ -104,10 +104,10 @@ impl Subject {
             Kind::Witness => config::Arbiter::Witness(address.to_string()),
         };
         let side = if self.callers.is_multiple_of(2) { Side::B } else { Side::A };
-        Arc::new(self.open(&format!("node-{}", self.callers), side, config))
+        Arc::new(self.open(&format!("node-{}", self.callers), side, &config))
     }
 
-    fn open(&self, name: &str, side: Side, config: config::Arbiter) -> Arbiter {
+    fn open(&self, name: &str, side: Side, config: &config::Arbiter) -> Arbiter {
         let pair = self.dir.path().join("pair");
         let identity = IdentityFiles {
             ca: pair.join("pair-ca.pem"),
@@ -115,7 +115,7 @@ impl Subject {
             key: pair.join(format!("{side}.key")),
         };
         let place = Place { directory: self.dir.path().join(name), cluster: self.cluster, side, identity };
-        Arbiter::open(&config, &place, run_blocking()).unwrap()
+        Arbiter::open(config, &place, run_blocking()).unwrap()
     }
 }
 
