@@ -51,6 +51,7 @@ impl Ledger {
     /// Does what the core wants; sometimes the world answers at once.
     pub(crate) fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match effect {
+            Effect::Pair(order) => panic!("a node without a peer gave an order to one: {order:?}"),
             Effect::Append(append) => self.append(append),
             Effect::Checkpoint { index, rows } => {
                 assert!(index <= self.durable, "a checkpoint of what is not on the disk");
