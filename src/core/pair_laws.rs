@@ -226,3 +226,16 @@ fn under_block_nothing_is_acknowledged_alone_and_whoever_waits_is_answered() {
     let sent = acknowledged(&mut pair, A);
     assert!(matches!(&sent[..], [sent] if sent.replicas == 2), "{sent:?}");
 }
+
+#[test]
+fn a_standby_that_stops_on_purpose_is_left_behind_at_once() {
+    let mut pair = Pair::in_sync();
+    chat(&mut pair, A);
+    pair.tell(B, super::Input::Pair(super::PairFact::Stopping));
+    pair.pass(60);
+    pair.kill(B);
+    pair.say(A, CLIENT, Lane(1), publish(1));
+    pair.pass(60);
+    let sent = acknowledged(&mut pair, A);
+    assert!(matches!(&sent[..], [sent] if sent.replicas == 1), "{sent:?}");
+}

@@ -179,6 +179,8 @@ impl Driver {
         if matches!(self.core.role(), Some(Role::Primary { in_sync: true, .. })) {
             let (reply, _) = oneshot::channel();
             self.about_pair(|port| port.order(PairOrder::Switchover, reply));
+        } else if self.port.is_some() {
+            self.handle(Input::Pair(PairFact::Stopping));
         }
     }
 

@@ -42,6 +42,8 @@ pub enum PairFact {
     },
     /// The disk takes longer than [`PairConfig::disk_stuck_ms`](super::PairConfig) for one barrier, or failed.
     DiskStuck,
+    /// This process is about to stop on purpose.
+    Stopping,
     /// The snapshot that the peer needs was sent whole and taken (`true`), or was not.
     SnapshotDone(bool),
 }

@@ -31,6 +31,8 @@ pub(super) struct Following {
     commit: u64,
     /// The primary was told that its entries do not join on; it is told once.
     rewound: bool,
+    /// The primary was told that this process stops: it hears nothing more.
+    leaving: bool,
 }
 
 impl Following {
@@ -43,6 +45,7 @@ impl Following {
             acked: 0,
             commit: 0,
             rewound: false,
+            leaving: false,
         }
     }
 
@@ -71,7 +74,7 @@ impl Following {
         }
         let silent = replica.now_ms >= self.heard_ms + config.promote_after_ms;
         let alone = InSync::alone(config.side, config.store);
-        (config.automatic && silent && in_sync).then(|| replica.claim(alone))
+        (config.automatic && silent && in_sync && !self.leaving).then(|| replica.claim(alone))
     }
 }
 
@@ -101,7 +104,8 @@ impl Replica {
             following.commit = following.commit.max(beat.commit);
             // Whoever asks to reign does not prolong the reign of another.
             let asks = !replica.pending.is_empty() && !replica.has_mutant(PairMutant::EchoWhilePromoting);
-            (!asks && replica.saved_epoch == replica.max_epoch).then(|| replica.echo(following, beat.sent_ms))
+            (!asks && !following.leaving && replica.saved_epoch == replica.max_epoch)
+                .then(|| replica.echo(following, beat.sent_ms))
         });
         if let Some(echo) = echo.flatten() {
             self.say(PeerMessage::Echo(echo));
@@ -134,6 +138,13 @@ impl Replica {
         self.acknowledge();
     }
 
+    /// This process stops on purpose: the primary need not wait until it is silent.
+    pub(super) fn leave(&mut self) {
+        if self.with_following(|_, following| following.leaving = true).is_some() {
+            self.say(PeerMessage::Leaving(self.config.nonce));
+        }
+    }
+
     pub(super) fn heard_resync(&mut self, epoch: u64, fork: Option<u64>) {
         if matches!(self.duty, Duty::Following(_)) && epoch == self.max_epoch && self.pending.is_empty() {
             self.end();
@@ -145,7 +156,8 @@ impl Replica {
     pub(super) fn acknowledge(&mut self) {
         let acked = self.with_following(|replica, following| {
             let upto = replica.acknowledged(following);
-            let quiet = !replica.pending.is_empty() || replica.saved_epoch != replica.max_epoch;
+            let quiet =
+                following.leaving || !replica.pending.is_empty() || replica.saved_epoch != replica.max_epoch;
             (upto > following.acked && !quiet).then(|| following.acked = upto)
         });
         if acked.flatten().is_some() {

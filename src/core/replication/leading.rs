@@ -45,6 +45,8 @@ pub(super) struct Leading {
     /// When the peer's acknowledged index moved last, or nothing was outstanding.
     pub(super) progress_ms: u64,
     expanding: bool,
+    /// The peer's process stops on purpose: it is as good as silent.
+    leaving: Option<Nonce>,
     pub(super) peer: Option<Peer>,
     pub(super) stream: Stream,
     /// Batches on their way: last index and bytes.
@@ -90,6 +92,7 @@ impl Leading {
             heard_ms: now_ms,
             progress_ms: now_ms,
             expanding: false,
+            leaving: None,
             peer: None,
             stream: Stream::Unknown,
             in_flight: VecDeque::new(),
@@ -149,7 +152,8 @@ impl Leading {
         if let Some(store) = listed {
             let stranger = peer.is_some_and(|peer| peer.store != store);
             let stuck = replica.now_ms >= self.progress_ms + config.disk_stuck_ms;
-            let silent = replica.now_ms >= self.heard_ms + config.silent_after_ms;
+            let left = self.leaving.is_some() && self.leaving == peer.map(|peer| peer.nonce);
+            let silent = left || replica.now_ms >= self.heard_ms + config.silent_after_ms;
             let alone = (silent || stuck) && config.policy == Policy::Solo || stranger;
             let in_sync = InSync::alone(config.side, config.store);
             return alone.then_some(Cfg { in_sync, ..next });
@@ -270,6 +274,10 @@ impl Replica {
         });
     }
 
+    pub(super) fn heard_leaving(&mut self, nonce: Nonce) {
+        self.with_leading(|_, leading| leading.leaving = Some(nonce));
+    }
+
     pub(super) fn snapshot_done(&mut self, _taken: bool) {
         self.with_leading(|_, leading| {
             if leading.stream == Stream::Snapshot {
@@ -351,7 +359,9 @@ impl Replica {
         let close = peer.matched + CLOSE_ENTRIES >= self.log.end().index;
         let live = matches!(leading.stream, Stream::Live { .. });
         let hasty = self.has_mutant(PairMutant::ExpandBeforeCaughtUp);
-        leading.expanding = hears && live && (close || leading.expanding || hasty) && self.pending.is_empty();
+        let stays = leading.leaving != Some(peer.nonce);
+        leading.expanding =
+            stays && hears && live && (close || leading.expanding || hasty) && self.pending.is_empty();
     }
 
     /// Commits what everyone has who must have it.

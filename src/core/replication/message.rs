@@ -36,6 +36,8 @@ pub enum PeerMessage {
     },
     /// Anyone: the newest value of the register that I have seen, if any. Sent when a link begins and when it changes.
     Told(Option<Cfg>),
+    /// Standby: this process stops on purpose; go on without it at once.
+    Leaving(Nonce),
     /// Primary: your log cannot be continued; begin anew and take a snapshot.
     Resync {
         /// The reign.

@@ -199,6 +199,7 @@ impl Replica {
             PairFact::LogRead { from, result } => self.log_read(from, result),
             PairFact::Operator { request, order } => self.operator(request, order),
             PairFact::DiskStuck => self.set_disk_stuck(true),
+            PairFact::Stopping => self.leave(),
             PairFact::SnapshotDone(taken) => self.snapshot_done(taken),
         }
         self.step();
@@ -409,6 +410,7 @@ impl Replica {
             PeerMessage::Echo(echo) => self.heard_echo(&echo),
             PeerMessage::Rewind(echo) => self.heard_rewind(&echo),
             PeerMessage::Acked(acked) => self.heard_acked(acked),
+            PeerMessage::Leaving(nonce) => self.heard_leaving(nonce),
         }
     }
 

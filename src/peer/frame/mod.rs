@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! frame  = length:u32 kind:u8 body          length counts kind and body; integers are big-endian
-//! 1 Beat  2 Echo  3 Stale  4 Told            pulse lane   body = the protocol's codec, at most 1,024 bytes
+//! 1 Beat  2 Echo  3 Stale  4 Told  9 Leaving pulse lane   body = the protocol's codec, at most 1,024 bytes
 //! 5 Acked  6 Rewind  7 Resync                log lane     the same
 //! 8 Append                                   log lane     body = head_length:u8 head entry*
 //!          head  = codec of (epoch, prev, commit, count)  entry = length:u32 bytes, as they lie in the log
@@ -94,9 +94,11 @@ pub struct Encoded {
 #[must_use]
 pub fn lane(message: &PeerMessage) -> Lane {
     match message {
-        PeerMessage::Beat(_) | PeerMessage::Echo(_) | PeerMessage::Stale { .. } | PeerMessage::Told(_) => {
-            Lane::Pulse
-        }
+        PeerMessage::Beat(_)
+        | PeerMessage::Echo(_)
+        | PeerMessage::Stale { .. }
+        | PeerMessage::Told(_)
+        | PeerMessage::Leaving(_) => Lane::Pulse,
         PeerMessage::Append(_)
         | PeerMessage::Acked(_)
         | PeerMessage::Rewind(_)
@@ -123,6 +125,7 @@ pub fn encode(message: &PeerMessage) -> Result<Encoded, FrameError> {
         PeerMessage::Echo(echo) => small(ECHO, codec::encode(echo)),
         PeerMessage::Stale { max_epoch } => small(STALE, codec::encode(max_epoch)),
         PeerMessage::Told(cfg) => small(TOLD, codec::encode(cfg)),
+        PeerMessage::Leaving(nonce) => small(LEAVING, codec::encode(nonce)),
         PeerMessage::Acked(acked) => small(ACKED, codec::encode(acked)),
         PeerMessage::Rewind(echo) => small(REWIND, codec::encode(echo)),
         PeerMessage::Resync { epoch, fork } => small(RESYNC, codec::encode(&(*epoch, *fork))),
@@ -159,6 +162,7 @@ pub fn decode(lane: Lane, frame: &Bytes) -> Result<PeerMessage, FrameError> {
         (Lane::Pulse, ECHO) => Ok(PeerMessage::Echo(body.read()?)),
         (Lane::Pulse, STALE) => Ok(PeerMessage::Stale { max_epoch: body.read()? }),
         (Lane::Pulse, TOLD) => Ok(PeerMessage::Told(body.read()?)),
+        (Lane::Pulse, LEAVING) => Ok(PeerMessage::Leaving(body.read()?)),
         (Lane::Log, ACKED) => Ok(PeerMessage::Acked(body.read()?)),
         (Lane::Log, REWIND) => Ok(PeerMessage::Rewind(body.read()?)),
         (Lane::Log, RESYNC) => {
@@ -177,6 +181,7 @@ const ACKED: u8 = 5;
 const REWIND: u8 = 6;
 const RESYNC: u8 = 7;
 const APPEND: u8 = 8;
+const LEAVING: u8 = 9;
 
 /// What stands before the entries of a batch.
 #[derive(Debug, Encode, Decode)]

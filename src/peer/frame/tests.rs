@@ -43,6 +43,7 @@ fn messages() -> Vec<PeerMessage> {
         PeerMessage::Echo(echo()),
         PeerMessage::Stale { max_epoch: u64::MAX },
         PeerMessage::Told(Some(cfg())),
+        PeerMessage::Leaving(Nonce([6; 16])),
         PeerMessage::Acked(Acked { epoch: 2, nonce: Nonce([8; 16]), upto: 300 }),
         PeerMessage::Rewind(echo()),
         PeerMessage::Resync { epoch: 2, fork: Some(300) },
@@ -87,6 +88,7 @@ fn the_bytes_are_those_of_the_document() {
         format!("0000003a 02 {echo}"),
         "0000000a 03 fdffffffffffffffff".to_owned(),
         format!("00000037 04 01{cfg}"),
+        format!("00000011 09 {sixes}"),
         format!("00000015 05 02{} fb2c01", "08".repeat(16)),
         format!("0000003a 06 {echo}"),
         "00000006 07 02 01fb2c01".to_owned(),
@@ -94,7 +96,7 @@ fn the_bytes_are_those_of_the_document() {
         format!("0000001f 08 12 02{position}fb2b01 02 00000003 6f6e65 00000000"),
     ];
     let mut messages = messages();
-    messages.truncate(8);
+    messages.truncate(9);
     messages.push(PeerMessage::Append(append(&[b"one", b""])));
     assert_eq!(messages.len(), golden.len());
     for (message, wanted) in messages.into_iter().zip(golden) {
