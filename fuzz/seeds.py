@@ -39,6 +39,10 @@ def seeds():
     yield "header", bytes.fromhex("4041" "04" "0102")
     yield "header", bytes.fromhex("4054" "04" "0102")
     yield "settings", bytes.fromhex("00" "04" "0a" "33" "01" "ab603742" "01" "08" "01")
+    yield "peer", b"d" * 17 + bytes.fromhex("0013" "0101" "01") + b"\x07" * 16
+    yield "peer", bytes.fromhex("01" "08" "12" "0202fb2c01fd0807060504030201fb2b0102" "00000003" "6f6e65" "00000000")
+    yield "peer", bytes.fromhex("01" "05" "02" + "08" * 16 + "fb2c01")
+    yield "peer", bytes.fromhex("00" "04" "01" "0302010001" + "05" * 16 + "06" * 16 + "07" * 16)
     yield "client", bytes(CHAT)
     yield "operations", bytes(NODE)
 

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use cli::{failed, line, misconfigured, witness::Witness};
 use duet::{
     config::{Arguments, Config},
-    core::Side,
+    core::{ClusterId, Side},
     peer::{self, InitFailed, Member, PairFiles, PairPlan},
     server::{self, ServeOptions, Served, TokenRequest},
 };
@@ -86,6 +86,9 @@ struct PairInit {
     /// Where both nodes reach the witness; without one an operator decides who reigns.
     #[arg(long, value_name = "HOST:PORT", value_parser = endpoint)]
     witness: Option<String>,
+    /// The id of a pair that exists, to replace its authority; a new one unless given.
+    #[arg(long, value_name = "ID", value_parser = cluster)]
+    cluster: Option<ClusterId>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -222,7 +225,7 @@ fn main() -> ExitCode {
 }
 
 fn pair_init(init: PairInit) -> ExitCode {
-    let PairInit { dir, a, b, client_a, client_b, witness, json } = init;
+    let PairInit { dir, a, b, client_a, client_b, witness, cluster, json } = init;
     let client = |given: Option<String>, node: &str| {
         given.unwrap_or_else(|| {
             let host = node.rsplit_once(':').map_or(node, |(host, _)| host);
@@ -232,7 +235,7 @@ fn pair_init(init: PairInit) -> ExitCode {
     let clients = [client(client_a, &a), client(client_b, &b)];
     let with_witness = witness.is_some();
     let plan = PairPlan { peers: [a, b], clients, witness };
-    minted(peer::init(&dir, &plan), json, |cluster| {
+    minted(peer::init_as(&dir, &plan, cluster), json, |cluster| {
         let files = |member: &str| format!("pair-ca.pem shared.key {member}.pem {member}.key {member}.toml");
         let mut text = format!(
             "Pair {cluster} is minted.\n\
@@ -318,6 +321,10 @@ fn endpoint(text: &str) -> Result<String, String> {
         Some(Ok(1..)) => Ok(text.to_owned()),
         _ => Err("must be HOST:PORT".to_owned()),
     }
+}
+
+fn cluster(text: &str) -> Result<ClusterId, String> {
+    peer::parse_cluster(text).ok_or_else(|| "must be 32 hexadecimal digits".to_owned())
 }
 
 fn member(text: &str) -> Result<Member, String> {

@@ -8,11 +8,13 @@
 mod client;
 mod ledger;
 mod operations;
+mod peer;
 mod script;
 mod sessions;
 
 pub use client::client;
 pub use operations::operations;
+pub use peer::peer;
 pub use sessions::{capsule, header, settings};
 
 use bytes::{Bytes, BytesMut};

@@ -81,11 +81,19 @@ pub enum InitFailed {
 /// # Errors
 /// [`InitFailed`]; when a file exists already, before anything is written.
 pub fn init(folder: &Path, plan: &PairPlan) -> Result<PairFiles, InitFailed> {
+    init_as(folder, plan, None)
+}
+
+/// The same for a pair that has its id already, to replace its authority.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_as(folder: &Path, plan: &PairPlan, id: Option<ClusterId>) -> Result<PairFiles, InitFailed> {
     let now = SystemTime::now();
     let mut random = [0; 16 + SHARED_KEY_BYTES];
     getrandom::fill(&mut random).map_err(|error| InitFailed::Entropy(error.to_string()))?;
-    let (id, shared) = random.split_at(16);
-    let cluster = ClusterId(id.try_into().unwrap_or_default());
+    let (fresh, shared) = random.split_at(16);
+    let cluster = id.unwrap_or_else(|| ClusterId(fresh.try_into().unwrap_or_default()));
 
     let (authority, its) = Authority::mint(cluster, now)?;
     let mut files = vec![

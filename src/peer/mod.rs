@@ -45,7 +45,7 @@ pub use {
     greeting::GREETING_MAX,
     identity::{BadIdentity, Identity, IdentityFiles, Member, hex},
     incoming::LinkReceiver,
-    init::{InitFailed, PairFiles, PairPlan, SHARED_KEY_BYTES, init, parse_cluster, renew},
+    init::{InitFailed, PairFiles, PairPlan, SHARED_KEY_BYTES, init, init_as, parse_cluster, renew},
     link::{IDLE_TIMEOUT, Link, LinkInfo, LinkParts, LinkStatistics},
     outgoing::{LinkSender, LinkWriter, SendRefused},
 };

@@ -6,6 +6,8 @@
 //! | facts | store thread, readers, drain | driver | 1,024 | the sender waits; the driver never waits for it |
 //! | jobs | driver | store thread | 8,192 | the driver keeps the rest and takes no commands meanwhile |
 //! | reads | driver | one reader thread | 256 | the read fails, and its client subscribes again |
+//! | links | the pair's port | its task of messages | 2 | the port answers nobody until one is taken |
+//! | lanes | driver | the link's streams | 64 pulses, 16 MiB of entries | the message is refused; the peer says where to go on |
 
 use super::driver::{Arrival, Fact};
 use crate::core::{Append, ConversationKey, ReadId, Row};

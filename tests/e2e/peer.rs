@@ -6,5 +6,6 @@ mod loss;
 mod node;
 mod refusals;
 mod relay;
+mod rotation;
 mod standing;
 mod stranger;

@@ -1,4 +1,8 @@
 //! Keeps a link to the peer: takes each one that comes to stand, hands its messages to the driver, takes its snapshots.
+//!
+//! The endpoint is asked for the next link in a task of its own, all the time: it must answer the peer while a link stands
+//! (two may come at once, and a peer that started anew calls before its old link is found dead). The link that is replaced
+//! ends by it.
 
 use super::snapshot;
 use crate::{
@@ -7,7 +11,7 @@ use crate::{
     server::{driver::Fact, queues::Facts},
 };
 use std::path::PathBuf;
-use tokio::task::JoinSet;
+use tokio::{sync::mpsc, task::JoinSet};
 
 /// The driver's end of a link.
 #[derive(Debug)]
@@ -18,9 +22,16 @@ pub(in crate::server) struct Line {
 
 /// Runs until the endpoint closes or the driver is gone. One link stands at a time.
 pub(super) async fn run(mut endpoint: PeerEndpoint, facts: Facts, incoming: PathBuf) -> &'static str {
-    while let Some(link) = endpoint.next_link().await {
-        let info = link.info();
-        tracing::info!(address = %info.address, version = info.version, "linked to the peer");
+    let (stands, mut standing) = mpsc::channel(LINKS_MAX);
+    let mut answering = JoinSet::new();
+    answering.spawn(async move {
+        while let Some(link) = endpoint.next_link().await {
+            if stands.send(link).await.is_err() {
+                break;
+            }
+        }
+    });
+    while let Some(link) = standing.recv().await {
         let LinkParts { sender, writer, mut receiver, files } = link.split();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -49,3 +60,6 @@ pub(super) async fn run(mut endpoint: PeerEndpoint, facts: Facts, incoming: Path
     }
     "link"
 }
+
+/// Links that wait for the one before to be taken down; more wait in the endpoint.
+const LINKS_MAX: usize = 2;
