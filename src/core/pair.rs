@@ -256,6 +256,12 @@ impl Core {
         for input in waiting.into_iter().flatten() {
             self.refuse_client(&input);
         }
+        // Nobody who is sent away hears of the others' leaving: it would be news of a node that may not tell any.
+        self.hub = Hub::default();
+        self.staff_inboxes.clear();
+        for (id, connection) in &self.connections {
+            connection.watched.iter().for_each(|user| self.board.unwatch(user, *id));
+        }
         let all: Vec<_> = self.connections.keys().copied().collect();
         for connection in all {
             let code = Code::NOT_PRIMARY;

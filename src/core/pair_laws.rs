@@ -200,7 +200,7 @@ fn without_an_arbiter_nobody_promotes_itself_and_an_operator_can() {
     let refused = super::PairEffect::Told { request: 1, result: Err(super::OrderRefused::MayLoseData) };
     assert!(promote(false).contains(&super::Effect::Pair(refused)));
     promote(true);
-    assert!(matches!(pair.role(B), Role::Primary { epoch: 2, serving: true, .. }));
+    assert!(matches!(pair.role(B), Role::Primary { epoch: 2.., serving: true, .. }));
 }
 
 #[test]

@@ -17,7 +17,12 @@ impl Replica {
     pub(super) fn claim(&self, in_sync: InSync) -> Cfg {
         let known = self.cfg.map_or((0, 0), |cfg| (cfg.ver, cfg.epoch));
         let PairConfig { side, cluster, nonce, .. } = self.config;
-        let epoch = known.1.max(self.max_epoch) + 1;
+        let mut epoch = known.1.max(self.max_epoch) + 1;
+        // Without an arbiter neither knows for sure what the other counted: they take turns, so that no epoch is held twice.
+        let turn = if side == Side::A { 1 } else { 0 };
+        if !self.config.automatic && epoch % 2 != turn {
+            epoch += 1;
+        }
         Cfg { ver: known.0 + 1, epoch, primary: side, in_sync, holder: nonce, cluster }
     }
 
@@ -27,7 +32,7 @@ impl Replica {
         }
         let question = if self.cfg.is_none() && !self.may_found() && self.order.is_none() {
             Question::Read
-        } else if let Some(next) = self.wanted().filter(|_| self.pending.len() < PENDING_MAX) {
+        } else if let Some(next) = self.wanted().filter(|next| self.may_pend(next)) {
             Question::Swap(next)
         } else if self.reads_now() {
             Question::Read
@@ -40,7 +45,9 @@ impl Replica {
         self.asked = Some(Asked { ask, question, at_ms: self.now_ms });
         self.ask_after_ms = self.now_ms + ASK_AGAIN_MS;
         if let Question::Swap(next) = question {
-            self.pending.push(Pending { ask, next });
+            if self.pending.len() < PENDING_MAX {
+                self.pending.push(Pending { ask, next });
+            }
             if let Duty::Leading(leading) = &mut self.duty {
                 leading.proposes(&next);
             }
@@ -53,12 +60,24 @@ impl Replica {
         if self.disk_stuck && !matches!(self.duty, Duty::Leading(_)) {
             return None;
         }
-        match &self.duty {
+        let wanted = match &self.duty {
             Duty::Leading(leading) => leading.wanted(self),
             Duty::Following(following) => following.wanted(self),
             Duty::Joining => self.wanted_on_joining(),
             Duty::Over => None,
-        }
+        };
+        wanted.or_else(|| self.cancels())
+    }
+
+    /// Something of unknown outcome is no longer wanted: a version above it settles it, whose content is what holds already.
+    fn cancels(&self) -> Option<Cfg> {
+        let cfg = self.cfg.filter(|_| !self.pending.is_empty())?;
+        Some(Cfg { ver: cfg.ver + 1, ..cfg })
+    }
+
+    /// Whether a swap may be begun. What is pending already may be asked for again: it makes nothing less certain.
+    fn may_pend(&self, next: &Cfg) -> bool {
+        self.pending.len() < PENDING_MAX || self.pending.iter().any(|pending| pending.next == *next)
     }
 
     fn wanted_on_joining(&self) -> Option<Cfg> {
@@ -91,9 +110,13 @@ impl Replica {
 
     /// The value that an operator forces, whatever is lost.
     pub(super) fn forced(&self) -> Option<Cfg> {
-        let order = self.order?;
-        let alone = InSync::alone(self.config.side, self.config.store);
-        matches!(order.order, PairOrder::Promote { .. }).then(|| self.claim(alone))
+        let PairOrder::Promote { accept_data_loss } = self.order?.order else { return None };
+        let mut next = self.claim(InSync::alone(self.config.side, self.config.store));
+        if accept_data_loss && !self.config.automatic {
+            // The peer may have begun reigns that nobody here has heard of; this one has to be above them.
+            next.epoch += FORCED_EPOCHS;
+        }
+        Some(next)
     }
 
     fn reads_now(&self) -> bool {
@@ -111,11 +134,10 @@ impl Replica {
         self.learning_since_ms = asked.map(|asked| asked.at_ms);
         let swapped = self.pending.iter().find(|pending| pending.ask == ask).map(|pending| pending.next);
         match answer {
-            Answer::Swapped => {
-                if let Some(next) = swapped {
-                    self.learn(next);
-                }
-            }
+            Answer::Swapped => match swapped {
+                Some(next) => self.learn(next),
+                None => self.reads_at_once = true,
+            },
             Answer::Value(value) => {
                 self.pending.retain(|pending| pending.ask != ask);
                 let stale = value.map_or(0, |cfg| cfg.ver);
@@ -154,6 +176,9 @@ impl Replica {
 
 /// More swaps of unknown outcome than these are not begun.
 const PENDING_MAX: usize = 64;
+
+/// What a promotion adds to the epoch that accepts loss without an arbiter. Even, because the nodes take turns.
+const FORCED_EPOCHS: u64 = 1_000_000;
 
 /// How soon the arbiter is asked again.
 const ASK_AGAIN_MS: u64 = 100;

@@ -29,6 +29,8 @@ use std::collections::VecDeque;
 pub(super) struct Leading {
     pub(super) epoch: u64,
     pub(super) commit: u64,
+    /// The end of the log when the reign began: entries up to here may be acknowledged, whatever `commit` says yet.
+    inherited: u64,
     pub(super) serves: bool,
     /// When the last heartbeat was sent that the peer answered.
     peer_lease_ms: Option<u64>,
@@ -78,10 +80,11 @@ pub(super) enum Stream {
 }
 
 impl Leading {
-    pub(super) fn new(epoch: u64, now_ms: u64, commit: u64) -> Self {
+    pub(super) fn new(epoch: u64, now_ms: u64, commit: u64, inherited: u64) -> Self {
         Self {
             epoch,
             commit,
+            inherited,
             serves: false,
             peer_lease_ms: None,
             arbiter_lease_ms: None,
@@ -159,7 +162,8 @@ impl Leading {
             return alone.then_some(Cfg { in_sync, ..next });
         }
         let hasty = replica.has_mutant(PairMutant::ExpandBeforeCaughtUp);
-        let peer = peer.filter(|peer| self.expanding && (peer.matched >= self.commit || hasty))?;
+        let acknowledged = self.commit.max(self.inherited);
+        let peer = peer.filter(|peer| self.expanding && (peer.matched >= acknowledged || hasty))?;
         Some(Cfg { in_sync: cfg.in_sync.with(other, peer.store), ..next })
     }
 

@@ -350,7 +350,7 @@ impl Replica {
         for bytes in self.log.all() {
             self.out.push_back(Outcome::Fold { bytes, committed: false });
         }
-        let mut leading = Leading::new(cfg.epoch, self.now_ms, self.log.base().index);
+        let mut leading = Leading::new(cfg.epoch, self.now_ms, self.log.base().index, self.log.end().index);
         if let Some(asked_ms) = self.learning_since_ms {
             leading.seen_holding(asked_ms);
         }
