@@ -37,9 +37,9 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) fn new(index: usize, plan: DevicePlan, rng: &mut Rng) -> Self {
+    pub(crate) fn new(index: usize, plan: DevicePlan, nodes: usize, rng: &mut Rng) -> Self {
         Self {
-            machine: machine(index, &plan, rng),
+            machine: machine(index, &plan, nodes, rng),
             index,
             plan,
             generation: 0,
@@ -112,7 +112,7 @@ impl World {
         let now_ms = self.device_ms(device);
         let links: Vec<u64> = self.devices[device].links.values().copied().collect();
         let keep = self.rng.chance(500);
-        let fresh = machine(device, &self.devices[device].plan, &mut self.rng);
+        let fresh = machine(device, &self.devices[device].plan, self.nodes.len(), &mut self.rng);
         let this = &mut self.devices[device];
         this.links.clear();
         this.generation += 1;
@@ -165,11 +165,24 @@ impl World {
         for link in links {
             self.cut(link, true);
         }
-        let fresh = machine(device, &self.devices[device].plan, &mut self.rng);
+        let fresh = machine(device, &self.devices[device].plan, self.nodes.len(), &mut self.rng);
         let this = &mut self.devices[device];
         this.links.clear();
         this.generation += 1;
         (this.machine, this.open) = (fresh, false);
+    }
+
+    /// The device forgets everything that it ever knew: what it was told is no longer true.
+    pub(crate) fn begin_anew(&mut self, device: usize) {
+        let open = self.devices[device].open;
+        self.vanish(device);
+        let this = &mut self.devices[device];
+        (this.app, this.saved_session) = (App::default(), None);
+        this.saved_outbox.clear();
+        this.open = open;
+        if open {
+            self.feed(device, Input::Connect);
+        }
     }
 
     pub(crate) fn token(&mut self, device: usize, generation: u32, result: Result<Token, TokenError>) {
@@ -204,7 +217,7 @@ impl World {
             world.devices[device].links.get(&connection.0).copied()
         };
         match output {
-            Output::Connect { connection, .. } => self.dial(device, connection),
+            Output::Connect { connection, endpoint } => self.dial(device, connection, &endpoint),
             Output::OpenLane { connection, lane, carrier } => {
                 let id = link(self, connection);
                 if let Some(link) = id.and_then(|id| self.links.get_mut(&id))
@@ -252,7 +265,7 @@ impl World {
 
     fn bring_token(&mut self, device: usize) {
         let plan = &self.devices[device].plan;
-        let expires_ms = if plan.token_life_ms == 0 { 0 } else { self.server_ms() + plan.token_life_ms };
+        let expires_ms = if plan.token_life_ms == 0 { 0 } else { self.token_ms() + plan.token_life_ms };
         let token = Token(format!("{}|{}|{:?}|{expires_ms}", plan.tenant, plan.user, plan.role));
         let failed = !self.calm && self.rng.chance(100);
         let result =
@@ -285,13 +298,18 @@ impl Device {
     }
 }
 
-fn machine(index: usize, plan: &DevicePlan, rng: &mut Rng) -> Machine {
+fn machine(index: usize, plan: &DevicePlan, nodes: usize, rng: &mut Rng) -> Machine {
     let device = DeviceId::parse(&format!("device-{index}")).expect("a device's name");
-    let mut config = Config::new(vec!["a:1".into()], device, rng.bytes());
+    let mut config = Config::new(endpoints(nodes), device, rng.bytes());
     config.publishes_in_flight = plan.publishes_in_flight;
     config.backlog = plan.backlog;
     if plan.one_stream {
         config.streams_max = 0;
     }
     Machine::new(config)
+}
+
+/// The addresses of so many nodes.
+pub(crate) fn endpoints(nodes: usize) -> Vec<String> {
+    (0..nodes).map(|node| format!("{node}:1")).collect()
 }

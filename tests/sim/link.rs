@@ -30,6 +30,8 @@ pub(crate) enum Down {
 
 #[derive(Debug)]
 pub(crate) struct Link {
+    /// To which node.
+    pub(crate) node: usize,
     pub(crate) device: usize,
     /// Which life of the device made it.
     pub(crate) generation: u32,
@@ -68,8 +70,9 @@ pub(crate) struct Subscription {
 }
 
 impl Link {
-    pub(crate) fn new(device: usize, generation: u32, connection: ConnectionId) -> Self {
+    pub(crate) fn new(node: usize, device: usize, generation: u32, connection: ConnectionId) -> Self {
         Self {
+            node,
             device,
             generation,
             connection,

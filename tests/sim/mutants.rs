@@ -1,6 +1,6 @@
 //! Every deliberate defect of the core must be found: checkers that cannot fail prove nothing.
 
-use crate::live;
+use crate::{live, plan::Case, world::Outcome};
 use duet::core::Mutant;
 
 /// Each mutant with a seed on which it is found.
@@ -29,7 +29,7 @@ const TRIES: u64 = 300;
 #[test]
 fn every_mutant_is_found_from_its_recorded_seed_on() {
     for (mutant, seed) in RECORDED {
-        let found = (*seed..seed + TRIES).find(|seed| live(*seed, Some(*mutant), false).violation.is_some());
+        let found = (*seed..seed + TRIES).find(|seed| with(*seed, *mutant).violation.is_some());
         println!("{mutant:?} found on seed {found:?}, recorded {seed}");
         assert!(found.is_some(), "{mutant:?} survives {TRIES} seeds from {seed}");
     }
@@ -40,11 +40,14 @@ fn every_mutant_is_found_from_its_recorded_seed_on() {
 #[ignore = "a tool: prints the first seed on which each mutant is found"]
 fn find_seeds() {
     for mutant in Mutant::ALL {
-        let found =
-            (1..=400).find_map(|seed| live(seed, Some(*mutant), false).violation.map(|what| (seed, what)));
+        let found = (1..=400).find_map(|seed| with(seed, *mutant).violation.map(|what| (seed, what)));
         match found {
             Some((seed, what)) => println!("(Mutant::{mutant:?}, {seed}), // {what:.200}"),
             None => println!("{mutant:?} SURVIVES"),
         }
     }
+}
+
+fn with(seed: u64, mutant: Mutant) -> Outcome {
+    live(seed, Case { mutant: Some(mutant), ..Case::default() }, false)
 }

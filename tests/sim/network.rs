@@ -8,7 +8,6 @@ use crate::{
     world::{Happening, Report, World},
 };
 use bytes::Bytes;
-use duet::core::{ConnectionId, Input, Lane};
 use duet_client::machine::{ConnectionId as Dial, Input as Fact, LaneId, LinkEvent, LinkTraits};
 use duet_protocol::{Code, Command, Delivery, Frame};
 
@@ -17,10 +16,11 @@ const IDLE_MS: u64 = 30_000;
 
 impl World {
     /// A client begins to connect.
-    pub(crate) fn dial(&mut self, device: usize, connection: Dial) {
-        self.node.last_link += 1;
-        let id = self.node.last_link;
-        let mut link = Link::new(device, self.devices[device].generation, connection);
+    pub(crate) fn dial(&mut self, device: usize, connection: Dial, endpoint: &str) {
+        self.last_link += 1;
+        let id = self.last_link;
+        let node = usize::from(endpoint.starts_with('1'));
+        let mut link = Link::new(node, device, self.devices[device].generation, connection);
         let plan = &self.devices[device].plan;
         (link.one_stream, link.datagrams) = (plan.one_stream, plan.datagrams);
         self.devices[device].links.insert(connection.0, id);
@@ -30,7 +30,7 @@ impl World {
     }
 
     pub(crate) fn dialed(&mut self, id: LinkId) {
-        let Some(device) = self.links.get(&id).map(|link| link.device) else { return };
+        let Some((device, node)) = self.links.get(&id).map(|link| (link.device, link.node)) else { return };
         if self.devices[device].offline_until_ms > self.now_ms {
             // Nothing comes back: the client gives up by itself, or is told at once.
             if self.rng.chance(500) {
@@ -38,7 +38,7 @@ impl World {
             }
             return;
         }
-        if self.node.core.is_none() {
+        if self.nodes[node].core.is_none() {
             return self.client_notices(id, Code::UNREACHABLE);
         }
         let Some(link) = self.links.get_mut(&id) else { return };
@@ -215,11 +215,12 @@ impl World {
     /// One lane is reset in both directions.
     pub(crate) fn reset_lane(&mut self, id: LinkId, lane: u32) {
         let reset = self.links.get(&id).is_some_and(|link| {
-            link.client_side && link.server_side && !link.one_stream && !link.wrapped.contains(&lane)
+            let runs = self.nodes[link.node].paused(self.now_ms).is_none();
+            runs && link.client_side && link.server_side && !link.one_stream && !link.wrapped.contains(&lane)
         });
         if reset {
             self.note(|| format!("reset lane {lane} of {id}"));
-            self.tell(Input::LaneClosed { connection: ConnectionId(id), lane: Lane(lane) });
+            self.arrive_up(id, lane, Up::Finish);
             self.feed_link(id, LinkEvent::LaneClosed(LaneId(lane), None));
         }
     }

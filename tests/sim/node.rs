@@ -3,178 +3,158 @@
 
 use crate::{
     link::{Down, LinkId, Up},
-    plan::TENANTS,
-    restored,
     wire::display_name,
     world::{Happening, ReadOrder, Report, World},
 };
-use duet::core::{ConnectionId, Core, Effect, Identity, Input, Lane, ReadFailed, Target};
+use duet::core::{ConnectionId, Core, Effect, Identity, Input, Lane, PairEffect, ReadFailed, Target};
 use duet_protocol::{
     Code, Command, Delivery, Frame, Subject, TenantName, UserId, delivery::Closing, hello::Role,
 };
 
 impl World {
-    /// A process starts on what the disk holds.
-    pub(crate) fn restart(&mut self) {
-        let (state, tail) = match self.node.disk.recover() {
-            Ok(found) => found,
-            Err(error) => return self.violated(format!("I12: the checkpoint does not load: {error}")),
-        };
-        self.note(|| format!("start, {} entries behind the checkpoint", tail.len()));
-        let mut core = match Core::restore(self.plan.core.clone(), state, tail) {
-            Ok(core) => core,
-            Err(error) => return self.violated(format!("I12: the log does not load: {error}")),
-        };
-        self.check(restored::state(core.state(), &self.truth));
-        self.check(restored::events(&self.node.disk, &self.truth));
-        let tenants = TENANTS.map(|tenant| TenantName::parse(tenant).expect("a tenant's name"));
-        core.start(self.server_ms(), &tenants);
-        self.node.core = Some(core);
-        self.carry_out();
-    }
-
-    /// The process dies and loses a part of what was not synced; another one follows after a while.
-    pub(crate) fn crash(&mut self, down_ms: u64) {
-        if self.node.core.take().is_none() {
-            return;
-        }
-        self.figures.crashes += 1;
-        let unsynced = self.node.disk.unsynced() as u64;
-        let kept = self.rng.below(unsynced + 1) as usize;
-        self.note(|| format!("crash, {kept} of {unsynced} unsynced writes survive"));
-        let entries = self.node.disk.crash(kept);
-        self.absorb(entries);
-        self.node.process += 1;
-        (self.node.read_only, self.node.stall_ms) = (false, 0);
-        let links: Vec<LinkId> = self.links.keys().copied().collect();
-        for link in links {
-            self.server_is_gone(link);
-        }
-        self.later(down_ms, Happening::Restart(self.node.process));
-    }
-
-    /// Tells the core a fact.
-    pub(crate) fn tell(&mut self, input: Input) {
-        let now_ms = self.server_ms();
-        if let Some(core) = &mut self.node.core {
-            core.handle(now_ms, input);
-            self.carry_out();
+    /// Tells a node's core a fact.
+    pub(crate) fn tell(&mut self, node: usize, input: Input) {
+        let now = self.nodes[node].now(self.now_ms);
+        if let Some(core) = &mut self.nodes[node].core {
+            core.handle(now, input);
+            self.carry_out(node);
         }
     }
 
-    fn carry_out(&mut self) {
-        while let Some(effect) = self.node.core.as_mut().and_then(Core::poll_effect) {
+    /// Carries out what a core wants: its disk first, so that the checkers can see what it has when it speaks.
+    pub(crate) fn carry_out(&mut self, node: usize) {
+        let mut rest = Vec::new();
+        while let Some(effect) = self.nodes[node].core.as_mut().and_then(Core::poll_effect) {
             match effect {
                 Effect::Append(append) => {
-                    if self.node.read_only {
+                    if self.nodes[node].read_only && self.pair.is_none() {
                         return self.violated("the core writes although it was told that it may not".into());
                     }
-                    self.node.disk.append(append);
+                    self.nodes[node].disk.append(append);
                 }
-                Effect::Checkpoint { index, rows } => self.node.disk.checkpoint(index, rows),
-                Effect::Send { connection, lane, frame } => {
-                    self.queue_down(connection.0, lane.0, Down::Frame(frame));
-                }
-                Effect::Deliver { seq, frame, targets } => {
-                    for target in targets {
-                        self.deliver(target, seq, frame.clone());
-                    }
-                }
-                Effect::Cast { frame, targets } => {
-                    for target in targets {
-                        if self.has_room(target.connection.0, frame.len() as u64) {
-                            self.queue_down(target.connection.0, target.lane.0, Down::Frame(frame.clone()));
-                        }
-                    }
-                }
-                Effect::Signal { frame, connections } => {
-                    for connection in connections {
-                        self.signal(connection.0, frame.clone());
-                    }
-                }
-                Effect::Read { read, conversation, after, upto, bytes_max, latest } => {
-                    let order = ReadOrder { read, key: conversation, after, upto, bytes_max, latest };
-                    let in_ms = self.rng.between(self.plan.read_ms);
-                    self.later(in_ms, Happening::ReadDone(self.node.process, order));
-                }
-                Effect::CloseLane { connection, lane } => self.queue_down(connection.0, lane.0, Down::Finish),
-                Effect::Pair(order) => return self.violated(format!("a node without a peer: {order:?}")),
-                Effect::Disconnect { connection, code, reason } => self.hang_up(connection.0, code, reason),
+                Effect::Checkpoint { index, rows } => self.nodes[node].disk.checkpoint(index, rows),
+                Effect::Pair(PairEffect::Truncate { after }) => self.truncate(node, after),
+                Effect::Pair(PairEffect::SaveEpoch(epoch)) => self.nodes[node].disk.save_epoch(epoch),
+                effect => rest.push(effect),
             }
         }
-        // A full disk writes nothing; one that still has its reserve writes what was taken before.
-        let writes = !(self.node.read_only && self.node.reserve_used);
-        if writes && self.node.disk.begin_barrier() {
-            let in_ms = self.rng.between(self.plan.commit_ms) + std::mem::take(&mut self.node.stall_ms);
-            self.later(in_ms, Happening::BarrierDone(self.node.process));
-        }
-    }
-
-    pub(crate) fn barrier_done(&mut self, process: u32) {
-        if process != self.node.process {
-            return;
-        }
-        let entries = self.node.disk.end_barrier();
-        self.absorb(entries);
-        let upto = self.node.disk.durable();
-        self.tell(Input::Persisted { upto });
-    }
-
-    fn absorb(&mut self, entries: Vec<bytes::Bytes>) {
-        for bytes in entries {
-            if self.violation.is_none() {
-                let absorbed = self.truth.absorb(&bytes);
-                self.check(absorbed);
+        self.witness(node);
+        let process = self.nodes[node].process;
+        for effect in rest {
+            // What a core wants after it wanted its own end is void.
+            if self.nodes[node].process == process {
+                self.carry_out_one(node, effect);
             }
         }
+        self.begin_barrier(node);
+        let this = &mut self.nodes[node];
+        let open = this.core.as_ref().is_some_and(|core| !core.is_saturated());
+        if open && !this.waiting.is_empty() && !std::mem::replace(&mut this.admits, true) {
+            self.later(0, Happening::Waiting(node));
+        }
     }
 
-    pub(crate) fn read_done(&mut self, process: u32, order: &ReadOrder) {
-        if process != self.node.process {
+    fn carry_out_one(&mut self, node: usize, effect: Effect) {
+        self.overhear(node, &effect);
+        match effect {
+            Effect::Append(_) | Effect::Checkpoint { .. } => {}
+            Effect::Send { connection, lane, frame } => {
+                self.queue_down(connection.0, lane.0, Down::Frame(frame));
+            }
+            Effect::Deliver { seq, frame, targets } => {
+                for target in targets {
+                    self.deliver(target, seq, frame.clone());
+                }
+            }
+            Effect::Cast { frame, targets } => {
+                for target in targets {
+                    if self.has_room(target.connection.0, frame.len() as u64) {
+                        self.queue_down(target.connection.0, target.lane.0, Down::Frame(frame.clone()));
+                    }
+                }
+            }
+            Effect::Signal { frame, connections } => {
+                for connection in connections {
+                    self.signal(connection.0, frame.clone());
+                }
+            }
+            Effect::Read { read, conversation, after, upto, bytes_max, latest } => {
+                let order = ReadOrder { read, key: conversation, after, upto, bytes_max, latest };
+                let in_ms = self.rng.between(self.plan.read_ms);
+                self.later(in_ms, Happening::ReadDone(node, self.nodes[node].process, order));
+            }
+            Effect::CloseLane { connection, lane } => self.queue_down(connection.0, lane.0, Down::Finish),
+            Effect::Pair(order) => self.carry_out_for_pair(node, order),
+            Effect::Disconnect { connection, code, reason } => self.hang_up(connection.0, code, reason),
+        }
+    }
+
+    /// Lets everything in that waited, as long as the core takes it.
+    pub(crate) fn take_waiting(&mut self, node: usize) {
+        self.nodes[node].admits = false;
+        while self.nodes[node].core.as_ref().is_some_and(|core| !core.is_saturated()) {
+            let Some((id, lane, up)) = self.nodes[node].waiting.pop_front() else { return };
+            self.take_in(id, lane, up);
+        }
+    }
+
+    pub(crate) fn read_done(&mut self, node: usize, process: u32, order: &ReadOrder) {
+        if process != self.nodes[node].process {
             return;
         }
-        let result = if self.now_ms < self.node.unreadable_until_ms {
+        let result = if self.now_ms < self.nodes[node].unreadable_until_ms {
             Err(ReadFailed)
         } else {
             let ReadOrder { key, after, upto, bytes_max, latest, .. } = *order;
-            Ok(self.node.disk.read(key, after, upto, bytes_max, latest))
+            Ok(self.nodes[node].disk.read(key, after, upto, bytes_max, latest))
         };
-        self.tell(Input::EventsRead { read: order.read, result });
+        self.tell(node, Input::EventsRead { read: order.read, result });
     }
 
-    pub(crate) fn read_only(&mut self, process: u32, on: bool) {
-        if process == self.node.process && self.node.core.is_some() {
-            self.node.read_only = on;
-            self.node.reserve_used = on && self.rng.chance(500);
-            self.tell(Input::ReadOnly(on));
+    pub(crate) fn read_only(&mut self, node: usize, process: u32, on: bool) {
+        if process == self.nodes[node].process && self.nodes[node].core.is_some() {
+            self.note(|| format!("node {node} takes no writes: {on}"));
+            self.nodes[node].read_only = on;
+            self.nodes[node].reserve_used = on && self.rng.chance(500);
+            self.tell(node, Input::ReadOnly(on));
         }
     }
 
-    /// Something of a client reaches the server.
+    /// Something of a client reaches the server; while the core is saturated it waits, in order.
     pub(crate) fn arrive_up(&mut self, id: LinkId, lane: u32, up: Up) {
-        let now_ms = self.now_ms;
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if !link.server_side || now_ms > link.up_dead_ms {
+        let Some(link) = self.links.get(&id) else { return };
+        if !link.server_side || self.now_ms > link.up_dead_ms {
             return;
         }
-        let connection = ConnectionId(id);
+        let node = &mut self.nodes[link.node];
+        if !node.waiting.is_empty() || node.core.as_ref().is_some_and(Core::is_saturated) {
+            return node.waiting.push_back((id, lane, up));
+        }
+        self.take_in(id, lane, up);
+    }
+
+    fn take_in(&mut self, id: LinkId, lane: u32, up: Up) {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.server_side) else { return };
+        let (node, connection) = (link.node, ConnectionId(id));
         match up {
             Up::Gone => {
                 link.server_side = false;
-                self.tell(Input::Disconnected { connection });
+                self.tell(node, Input::Disconnected { connection });
                 self.forget_dead(id);
             }
-            Up::Finish => self.tell(Input::LaneClosed { connection, lane: Lane(lane) }),
+            Up::Finish => self.tell(node, Input::LaneClosed { connection, lane: Lane(lane) }),
             Up::Frame(Command::Hello(hello)) if !link.hello_seen => {
                 link.hello_seen = true;
-                let identity = hello.token.as_deref().and_then(|token| self.verify(token));
+                let identity = hello.token.as_deref().and_then(|token| self.verify(node, token));
                 let entropy = self.rng.bytes();
-                self.tell(Input::Hello { connection, identity, hello, entropy });
+                self.tell(node, Input::Hello { connection, identity, hello, entropy });
             }
             Up::Frame(Command::Authenticate(authenticate)) => {
                 let request = authenticate.request;
-                match self.verify(&authenticate.token) {
-                    Some(identity) => self.tell(Input::Reauthenticated { connection, request, identity }),
+                match self.verify(node, &authenticate.token) {
+                    Some(identity) => {
+                        self.tell(node, Input::Reauthenticated { connection, request, identity });
+                    }
                     None => {
                         let reject = duet_protocol::Refusal {
                             subject: Subject::Request(request),
@@ -186,24 +166,29 @@ impl World {
                     }
                 }
             }
-            Up::Frame(command) => self.tell(Input::Command { connection, lane: Lane(lane), command }),
+            Up::Frame(command) => self.tell(node, Input::Command { connection, lane: Lane(lane), command }),
         }
     }
 
     pub(crate) fn server_notices(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if std::mem::take(&mut link.server_side) {
-            self.tell(Input::Disconnected { connection: ConnectionId(id) });
+            let node = link.node;
+            self.tell(node, Input::Disconnected { connection: ConnectionId(id) });
             self.forget_dead(id);
         }
     }
 
     pub(crate) fn report(&mut self, id: LinkId, report: Report) {
-        if self.links.get(&id).is_some_and(|link| link.server_side) {
-            self.tell(match report {
-                Report::NoRoom(target, seq) => Input::Overflowed { target, seq },
-                Report::Room => Input::Writable { connection: ConnectionId(id) },
-            });
+        let node = self.links.get(&id).filter(|link| link.server_side).map(|link| link.node);
+        if let Some(node) = node {
+            self.tell(
+                node,
+                match report {
+                    Report::NoRoom(target, seq) => Input::Overflowed { target, seq },
+                    Report::Room => Input::Writable { connection: ConnectionId(id) },
+                },
+            );
         }
     }
 
@@ -237,11 +222,11 @@ impl World {
     }
 
     /// Takes a token apart: `tenant|user|role|expires`.
-    fn verify(&self, token: &str) -> Option<Identity> {
+    fn verify(&self, node: usize, token: &str) -> Option<Identity> {
         let mut parts = token.split('|');
         let (tenant, user, role) = (parts.next()?, parts.next()?, parts.next()?);
         let expires_ms: u64 = parts.next()?.parse().ok()?;
-        if expires_ms != 0 && expires_ms <= self.server_ms() {
+        if expires_ms != 0 && expires_ms <= self.nodes[node].now(self.now_ms).unix_ms {
             return None;
         }
         let role = match role {

@@ -1,7 +1,7 @@
 //! What one seed's world is like: who takes part, how fast disk and wires are, how often what goes wrong.
 
-use crate::rng::Rng;
-use duet::core::{CoreConfig, Mutant};
+use crate::{pair_plan::PairPlan, rng::Rng};
+use duet::core::{CoreConfig, Mutant, PairMutant};
 use duet_protocol::{ConversationId, hello::Role};
 
 /// The world begins here, Unix milliseconds.
@@ -11,9 +11,20 @@ pub(crate) const START_MS: u64 = 1_763_000_000_000;
 pub(crate) const SUPPORT: [ConversationId; 2] = [ConversationId([0xa1; 16]), ConversationId([0xa2; 16])];
 pub(crate) const GROUP: ConversationId = ConversationId([0xb1; 16]);
 
+/// Which world is lived, and with which deliberate defect.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Case {
+    /// Two nodes instead of one.
+    pub(crate) pair: bool,
+    pub(crate) mutant: Option<Mutant>,
+    pub(crate) pair_mutant: Option<PairMutant>,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) core: CoreConfig,
+    /// What is particular to two nodes.
+    pub(crate) pair: Option<PairPlan>,
     pub(crate) devices: Vec<DevicePlan>,
     /// Bytes of events that a connection's outbox takes.
     pub(crate) outbox_bytes: u64,
@@ -62,7 +73,7 @@ const CAST: [(&str, &str, Role); 9] = [
 pub(crate) const TENANTS: [&str; 2] = ["acme", "beta"];
 
 impl Plan {
-    pub(crate) fn draw(rng: &mut Rng, mutant: Option<Mutant>) -> Self {
+    pub(crate) fn draw(rng: &mut Rng, case: Case) -> Self {
         let mut devices = Vec::new();
         for (at, (tenant, user, role)) in CAST.into_iter().enumerate() {
             if at < 2 || rng.chance(550) {
@@ -70,7 +81,7 @@ impl Plan {
             }
         }
         let slow_disk = rng.chance(300);
-        let mut core = CoreConfig { mutant, ..CoreConfig::default() };
+        let mut core = CoreConfig { mutant: case.mutant, ..CoreConfig::default() };
         core.checkpoint_every = rng.between((5, 60));
         core.checkpoint_after_ms = rng.between((500, 20_000));
         if rng.chance(250) {
@@ -88,8 +99,9 @@ impl Plan {
         if rng.chance(200) {
             core.user_sessions_max = 5;
         }
-        Self {
+        let mut plan = Self {
             core,
+            pair: None,
             devices,
             outbox_bytes: *rng.pick(&[600, 2_000, 8_000, 1_000_000]).unwrap_or(&8_000),
             commit_ms: if slow_disk { (20, 900) } else { (1, 25) },
@@ -101,7 +113,13 @@ impl Plan {
                 .unwrap_or(&(500, 6_000)),
             busy_ms: rng.between((10_000, 60_000)),
             clock_jumps: rng.chance(250),
+        };
+        plan.pair = case.pair.then(|| PairPlan::draw(rng, case.pair_mutant));
+        if case.pair {
+            // Whoever is sent from one node to the other waits longer between two attempts than the shortest tokens live.
+            plan.devices.iter_mut().for_each(|device| device.token_life_ms *= 4);
         }
+        plan
     }
 }
 

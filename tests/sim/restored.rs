@@ -1,23 +1,13 @@
 //! What a restart restores, compared with the fold of the whole log from its first entry (I12), and every promise that was
 //! ever made compared with what is there (I1).
 
-use crate::{disk::Disk, truth::Truth};
+use crate::{disk::Disk, process::Node, truth::Truth};
 use duet::core::State;
 use std::fmt::Debug;
 
 /// Everything in the state is a function of the log.
 pub(crate) fn state(found: &State, truth: &Truth) -> Result<(), String> {
-    let wanted = &truth.state;
-    same("tip", &found.tip, &wanted.tip)?;
-    same("tenants", &found.tenants, &wanted.tenants)?;
-    same("users", &found.users, &wanted.users)?;
-    same("sessions", &found.sessions, &wanted.sessions)?;
-    same("conversations", &found.conversations, &wanted.conversations)?;
-    same("table of message ids", &found.dedup, &wanted.dedup)?;
-    same("memberships", &found.memberships, &wanted.memberships)?;
-    same("open support conversations", &found.support, &wanted.support)?;
-    same("direct conversations", &found.directs, &wanted.directs)?;
-    same("sessions by user", &found.user_sessions, &wanted.user_sessions)?;
+    fold(found, &truth.state)?;
     for (key, room) in &truth.rooms {
         let conversation = found.conversations.get(key).ok_or(format!("I1: {key:?} is gone"))?;
         same("length of a conversation", &conversation.head.seq, &(room.events.len() as u64))?;
@@ -31,6 +21,28 @@ pub(crate) fn state(found: &State, truth: &Truth) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// At the end of a run, on a node of a pair.
+pub(crate) fn state_at_the_end(node: &Node, truth: &Truth) -> Result<(), String> {
+    let Some(core) = &node.core else { return Ok(()) };
+    state(core.state(), truth)?;
+    events(&node.disk, truth)
+}
+
+/// Two folds of the same log.
+pub(crate) fn fold(found: &State, wanted: &State) -> Result<(), String> {
+    same("tip", &found.tip, &wanted.tip)?;
+    same("tenants", &found.tenants, &wanted.tenants)?;
+    same("users", &found.users, &wanted.users)?;
+    same("sessions", &found.sessions, &wanted.sessions)?;
+    same("conversations", &found.conversations, &wanted.conversations)?;
+    same("table of message ids", &found.dedup, &wanted.dedup)?;
+    same("memberships", &found.memberships, &wanted.memberships)?;
+    same("open support conversations", &found.support, &wanted.support)?;
+    same("direct conversations", &found.directs, &wanted.directs)?;
+    same("sessions by user", &found.user_sessions, &wanted.user_sessions)?;
+    same("first entries of the reigns", &found.reigns, &wanted.reigns)
 }
 
 /// Every durable event is where history pages find it.

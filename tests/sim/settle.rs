@@ -7,7 +7,7 @@ use crate::{
     workload::user_id,
     world::World,
 };
-use duet::core::{ConversationKey, TenantId, UserKey};
+use duet::core::{ConversationKey, Core, TenantId, UserKey};
 use duet_client::machine::{Input, State};
 use duet_protocol::{
     ConversationId, EventBody,
@@ -26,9 +26,7 @@ impl World {
             return;
         }
         self.calm = true;
-        (self.node.stall_ms, self.node.unreadable_until_ms) = (0, 0);
-        let process = self.node.process;
-        self.read_only(process, false);
+        self.heal();
         for device in 0..self.devices.len() {
             (self.devices[device].offline_until_ms, self.devices[device].slow_until_ms) = (0, 0);
             // Some vanish without a word: nobody may go on showing them.
@@ -62,9 +60,26 @@ impl World {
             let result = self.compare(device);
             self.check(result.map_err(|what| format!("at the end, device {device}: {what}")));
         }
+        if self.violation.is_none() && self.pair.is_some() {
+            return self.settle_pair();
+        }
         if self.violation.is_none() {
-            self.crash(10);
+            self.crash(0, 10);
             self.run_until(self.now_ms + 20);
+        }
+    }
+
+    /// What was broken works again.
+    fn heal(&mut self) {
+        for node in 0..self.nodes.len() {
+            (self.nodes[node].stall_ms, self.nodes[node].unreadable_until_ms) = (0, 0);
+        }
+        if self.pair.is_some() {
+            self.heal_pair();
+        }
+        for node in 0..self.nodes.len() {
+            let process = self.nodes[node].process;
+            self.read_only(node, process, false);
         }
     }
 
@@ -73,15 +88,17 @@ impl World {
             let waiting = device.machine.outbox().iter().any(|entry| entry.failed.is_none());
             device.machine.state() == State::Connected && !waiting
         });
-        rested && self.node.core.is_some() && self.node.disk.unsynced() == 0
+        let written = self.nodes.iter().all(|node| node.core.is_some() && node.disk.unsynced() == 0);
+        rested && written && self.pair_is_in_sync()
     }
 
-    fn unrest(&self) -> String {
+    pub(crate) fn unrest(&self) -> String {
         let devices = self.devices.iter().filter(|device| device.open).map(|device| {
             let waiting = device.machine.outbox().iter().filter(|entry| entry.failed.is_none()).count();
             format!("device {} {:?} {waiting} waiting", device.index, device.machine.state())
         });
-        devices.collect::<Vec<_>>().join(", ")
+        let nodes = self.nodes.iter().map(|node| format!("{:?}", node.core.as_ref().and_then(Core::role)));
+        devices.chain(nodes).collect::<Vec<_>>().join(", ")
     }
 
     fn compare(&self, device: usize) -> Result<(), String> {

@@ -4,6 +4,7 @@
 //! product's own `State` from the first entry on, to compare what a restart restores, and once with a small model of its
 //! own, so that a mistake in the fold cannot excuse itself.
 
+use bytes::Bytes;
 use duet::core::{ConversationKey, DedupBounds, Entry, Record, State, TenantId};
 use duet_protocol::{ClientMessageId, Event, EventBody, UserId};
 use std::collections::BTreeMap;
@@ -21,12 +22,18 @@ pub(crate) struct Truth {
     /// The last of a device's messages in each conversation, to see that they keep their order.
     latest: BTreeMap<(usize, ConversationKey), u64>,
     reigns: u64,
+    /// Every entry, and the chain after it.
+    pub(crate) log: Vec<(Bytes, u64)>,
+    /// On how many disks an entry is, as clients were told; 0 when nobody was told.
+    promised: BTreeMap<u64, u8>,
 }
 
 /// A conversation.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     pub(crate) events: Vec<Event>,
+    /// The entry of each event.
+    entries: Vec<u64>,
     /// Received and read, by member.
     pub(crate) marks: BTreeMap<UserId, (u64, u64)>,
 }
@@ -50,10 +57,12 @@ impl Truth {
             sent: BTreeMap::new(),
             latest: BTreeMap::new(),
             reigns: 0,
+            log: Vec::new(),
+            promised: BTreeMap::new(),
         }
     }
 
-    /// An entry became durable.
+    /// An entry was acknowledged: with one node it is durable, with two it is committed.
     pub(crate) fn absorb(&mut self, bytes: &[u8]) -> Result<(), String> {
         let entry =
             Entry::decode(bytes).map_err(|error| format!("a durable entry does not decode: {error}"))?;
@@ -63,11 +72,78 @@ impl Truth {
             }
             self.reigns = entry.epoch;
         }
+        let tip = &self.state.tip;
+        if entry.index != tip.index + 1 || entry.chain_before != tip.chain {
+            return Err(format!("I1: entry {} does not follow what was acknowledged", entry.index));
+        }
         self.state.apply(&entry, bytes, self.bounds);
+        self.log.push((Bytes::copy_from_slice(bytes), self.state.tip.chain));
         for (key, event) in entry.record.events(entry.at_ms) {
             self.event(key, event)?;
         }
         self.marks(&entry.record);
+        Ok(())
+    }
+
+    /// Index of the last acknowledged entry.
+    pub(crate) fn end(&self) -> u64 {
+        self.log.len() as u64
+    }
+
+    /// The chain after an acknowledged entry.
+    pub(crate) fn chain(&self, index: u64) -> Option<u64> {
+        match index.checked_sub(1) {
+            Some(at) => self.log.get(at as usize).map(|(_, chain)| *chain),
+            None => Some(0),
+        }
+    }
+
+    /// The entry of an event.
+    pub(crate) fn entry_of(&self, key: ConversationKey, seq: u64) -> Option<u64> {
+        self.rooms.get(&key)?.entries.get(seq.checked_sub(1)? as usize).copied()
+    }
+
+    /// A client was told that so many disks have an entry.
+    pub(crate) fn promise(&mut self, index: u64, replicas: u8) {
+        let promised = self.promised.entry(index).or_default();
+        *promised = replicas.max(*promised);
+    }
+
+    pub(crate) fn promised(&self, index: u64) -> u8 {
+        self.promised.get(&index).copied().unwrap_or(0)
+    }
+
+    /// The fold of the entries up to `upto`, and then of those in `more`.
+    pub(crate) fn fold<'b>(
+        &'b self,
+        upto: u64,
+        more: impl IntoIterator<Item = &'b Bytes>,
+    ) -> Result<State, String> {
+        let mut state = if upto >= self.end() { self.state.clone() } else { State::default() };
+        let first = state.tip.index as usize;
+        let known = self.log.iter().take(upto as usize).skip(first).map(|(bytes, _)| bytes);
+        for bytes in known.chain(more) {
+            let entry =
+                Entry::decode(bytes).map_err(|error| format!("I12: an entry does not decode: {error}"))?;
+            if !entry.follows(&state.tip) {
+                return Err(format!("I12: entry {} does not follow the one before it", entry.index));
+            }
+            state.apply(&entry, bytes, self.bounds);
+        }
+        Ok(state)
+    }
+
+    /// An operator gave up everything above `upto`: the promises are those of the entries that are left.
+    pub(crate) fn cut(&mut self, upto: u64) -> Result<(), String> {
+        let mut kept = Self::new(self.bounds);
+        kept.sent = std::mem::take(&mut self.sent);
+        kept.promised = std::mem::take(&mut self.promised);
+        kept.promised.split_off(&(upto + 1));
+        for (bytes, _) in self.log.iter().take(upto as usize) {
+            kept.absorb(bytes)?;
+        }
+        kept.reigns = self.reigns;
+        *self = kept;
         Ok(())
     }
 
@@ -121,6 +197,7 @@ impl Truth {
             }
         }
         room.events.push(event);
+        room.entries.push(self.state.tip.index);
         Ok(())
     }
 

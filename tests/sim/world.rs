@@ -3,14 +3,15 @@
 use crate::{
     app::App,
     client::Device,
-    disk::Disk,
     link::{Down, Link, LinkId, Up},
-    plan::{Plan, START_MS},
+    pair::{Pair, PairHappening},
+    plan::{Case, Plan, START_MS},
+    process::Node,
     rng::Rng,
     truth::Truth,
 };
 use bytes::Bytes;
-use duet::core::{Core, Input, Mutant, Target};
+use duet::core::{Input, Target};
 use duet_client::machine::{Token, TokenError};
 use duet_protocol::Code;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,9 +21,12 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     /// Milliseconds by the clock on the wall, which nobody in here can see.
     pub(crate) now_ms: u64,
-    pub(crate) node: Node,
+    /// One, or the two of a pair.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) pair: Option<Pair>,
     pub(crate) devices: Vec<Device>,
     pub(crate) links: BTreeMap<LinkId, Link>,
+    pub(crate) last_link: LinkId,
     pub(crate) truth: Truth,
     /// Nothing breaks any more and nobody acts.
     pub(crate) calm: bool,
@@ -33,24 +37,6 @@ pub(crate) struct World {
     trace: Option<VecDeque<String>>,
 }
 
-/// The server: a process that may be dead, and its disk.
-#[derive(Debug, Default)]
-pub(crate) struct Node {
-    pub(crate) core: Option<Core>,
-    pub(crate) disk: Disk,
-    /// Which process this is; answers to earlier ones are void.
-    pub(crate) process: u32,
-    pub(crate) clock_offset_ms: i64,
-    pub(crate) read_only: bool,
-    /// Whether a disk that is read-only cannot even write what was taken before.
-    pub(crate) reserve_used: bool,
-    pub(crate) last_link: LinkId,
-    /// The next barrier takes this much longer.
-    pub(crate) stall_ms: u64,
-    /// Reads fail until then.
-    pub(crate) unreadable_until_ms: u64,
-}
-
 /// What a run amounted to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Figures {
@@ -59,6 +45,20 @@ pub(crate) struct Figures {
     pub(crate) crashes: u64,
     pub(crate) overflows: u64,
     pub(crate) reloads: u64,
+    pub(crate) reigns: u64,
+    pub(crate) snapshots: u64,
+}
+
+impl Figures {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.simulated_ms += other.simulated_ms;
+        self.acknowledged += other.acknowledged;
+        self.crashes += other.crashes;
+        self.overflows += other.overflows;
+        self.reloads += other.reloads;
+        self.reigns += other.reigns;
+        self.snapshots += other.snapshots;
+    }
 }
 
 /// Something that will happen.
@@ -75,10 +75,14 @@ pub(crate) enum Happening {
     /// The connection reports to the core: no room, or room again.
     Report(LinkId, Report),
     Drain(LinkId),
-    BarrierDone(u32),
-    ReadDone(u32, ReadOrder),
-    Restart(u32),
-    ReadOnly(u32, bool),
+    /// What waited because the core was saturated.
+    Waiting(usize),
+    /// Of a node's process, as everything below that names both.
+    BarrierDone(usize, u32),
+    ReadDone(usize, u32, ReadOrder),
+    Restart(usize, u32),
+    ReadOnly(usize, u32, bool),
+    Pair(PairHappening),
     Token(usize, u32, Result<Token, TokenError>),
     Act(usize),
     Fault,
@@ -108,9 +112,9 @@ pub(crate) struct Outcome {
 }
 
 /// Lives one seed to its end.
-pub(crate) fn run(seed: u64, mutant: Option<Mutant>, trace: bool) -> Outcome {
+pub(crate) fn run(seed: u64, case: Case, trace: bool) -> Outcome {
     let mut rng = Rng::new(seed);
-    let plan = Plan::draw(&mut rng, mutant);
+    let plan = Plan::draw(&mut rng, case);
     let mut world = World::new(plan, rng, trace);
     world.live();
     world.figures.simulated_ms = world.now_ms - START_MS;
@@ -121,15 +125,18 @@ pub(crate) fn run(seed: u64, mutant: Option<Mutant>, trace: bool) -> Outcome {
 impl World {
     fn new(plan: Plan, mut rng: Rng, trace: bool) -> Self {
         let devices = plan.devices.iter().cloned().enumerate();
-        let devices = devices.map(|(index, plan)| Device::new(index, plan, &mut rng)).collect();
+        let nodes = if plan.pair.is_some() { 2 } else { 1 };
+        let devices = devices.map(|(index, plan)| Device::new(index, plan, nodes, &mut rng)).collect();
         Self {
             truth: Truth::new(plan.core.dedup_bounds()),
             plan,
             rng,
             now_ms: START_MS,
-            node: Node::default(),
+            nodes: Vec::new(),
+            pair: None,
             devices,
             links: BTreeMap::new(),
+            last_link: 0,
             calm: false,
             figures: Figures::default(),
             violation: None,
@@ -140,7 +147,12 @@ impl World {
     }
 
     fn live(&mut self) {
-        self.restart();
+        if self.plan.pair.is_some() {
+            self.begin_pair();
+        } else {
+            self.nodes.push(Node::default());
+            self.restart(0);
+        }
         for device in 0..self.devices.len() {
             let soon = self.rng.below(1_500);
             self.later(soon, Happening::Act(device));
@@ -179,7 +191,11 @@ impl World {
 
     pub(crate) fn at(&mut self, at_ms: u64, happening: Happening) {
         self.serial += 1;
-        self.queue.insert((at_ms.max(self.now_ms), self.serial), happening);
+        self.enqueue(at_ms, self.serial, happening);
+    }
+
+    fn enqueue(&mut self, at_ms: u64, serial: u64, happening: Happening) {
+        self.queue.insert((at_ms.max(self.now_ms), serial), happening);
     }
 
     pub(crate) fn violated(&mut self, what: String) {
@@ -201,14 +217,9 @@ impl World {
             if trace.len() == TRACE_MAX {
                 trace.pop_front();
             }
-            let what: String = what().chars().take(LINE_MAX).collect();
+            let what: String = shorten(&what()).chars().take(LINE_MAX).collect();
             trace.push_back(format!("{at_ms:>7} {what}"));
         }
-    }
-
-    /// The server's clock.
-    pub(crate) fn server_ms(&self) -> u64 {
-        self.now_ms.saturating_add_signed(self.node.clock_offset_ms)
     }
 
     pub(crate) fn app(&mut self, device: usize) -> &mut App {
@@ -217,28 +228,49 @@ impl World {
 
     fn next_ms(&self) -> Option<u64> {
         let queued = self.queue.first_key_value().map(|((at_ms, _), _)| *at_ms);
-        let core = self.node.core.as_ref().and_then(Core::next_deadline);
-        let core = core.map(|at_ms| at_ms.saturating_add_signed(-self.node.clock_offset_ms));
+        let nodes = self.nodes.iter().filter_map(Node::next_deadline_ms);
         let devices = self.devices.iter().filter_map(Device::next_deadline_ms);
-        queued.into_iter().chain(core).chain(devices).min()
+        queued.into_iter().chain(nodes).chain(devices).min()
     }
 
     fn step(&mut self) {
         let due = self.queue.first_key_value().is_some_and(|((at_ms, _), _)| *at_ms <= self.now_ms);
         if due {
-            if let Some((_, happening)) = self.queue.pop_first() {
-                self.happen(happening);
+            if let Some(((_, serial), happening)) = self.queue.pop_first() {
+                let paused = self.node_of(&happening).and_then(|node| self.nodes[node].paused(self.now_ms));
+                match paused {
+                    // Whatever waits for a process that is stopped keeps its place.
+                    Some(until_ms) => self.enqueue(until_ms, serial, happening),
+                    None => self.happen(happening),
+                }
             }
             return;
         }
-        let now_ms = self.server_ms();
-        let core = self.node.core.as_ref().and_then(Core::next_deadline);
-        if core.is_some_and(|at_ms| at_ms <= now_ms) {
-            return self.tell(Input::Tick);
+        let due =
+            self.nodes.iter().position(|node| node.next_deadline_ms().is_some_and(|at| at <= self.now_ms));
+        if let Some(node) = due {
+            return self.tell(node, Input::Tick);
         }
         let due = self.devices.iter().position(|d| d.next_deadline_ms().is_some_and(|at| at <= self.now_ms));
         if let Some(device) = due {
             self.feed(device, duet_client::machine::Input::Tick);
+        }
+    }
+
+    /// The node whose process has to do it.
+    fn node_of(&self, happening: &Happening) -> Option<usize> {
+        match happening {
+            Happening::Up(link, ..)
+            | Happening::Dialed(link)
+            | Happening::ServerNotices(link)
+            | Happening::Report(link, _)
+            | Happening::Drain(link) => self.links.get(link).map(|link| link.node),
+            Happening::Waiting(node)
+            | Happening::BarrierDone(node, _)
+            | Happening::ReadDone(node, ..)
+            | Happening::ReadOnly(node, ..) => Some(*node),
+            Happening::Pair(happening) => happening.node(),
+            _ => None,
         }
     }
 
@@ -252,16 +284,32 @@ impl World {
             Happening::ClientNotices(link, code) => self.client_notices(link, code),
             Happening::Report(link, report) => self.report(link, report),
             Happening::Drain(link) => self.drain(link),
-            Happening::BarrierDone(process) => self.barrier_done(process),
-            Happening::ReadDone(process, order) => self.read_done(process, &order),
-            Happening::Restart(process) if process == self.node.process => self.restart(),
-            Happening::Restart(_) => {}
-            Happening::ReadOnly(process, on) => self.read_only(process, on),
+            Happening::Waiting(node) => self.take_waiting(node),
+            Happening::BarrierDone(node, process) => self.barrier_done(node, process),
+            Happening::ReadDone(node, process, order) => self.read_done(node, process, &order),
+            Happening::Restart(node, process) if process == self.nodes[node].process => self.restart(node),
+            Happening::Restart(..) => {}
+            Happening::ReadOnly(node, process, on) => self.read_only(node, process, on),
+            Happening::Pair(happening) => self.happen_in_pair(happening),
             Happening::Token(device, generation, result) => self.token(device, generation, result),
             Happening::Act(device) => self.act(device),
             Happening::Fault => self.fault(),
         }
     }
+}
+
+/// Lists of bytes by their first one.
+fn shorten(line: &str) -> String {
+    let (mut short, mut rest) = (String::new(), line);
+    while let Some(at) = rest.find('[') {
+        let list = &rest[at + 1..];
+        let end = list.find(|c: char| !c.is_ascii_digit() && c != ',' && c != ' ').unwrap_or(list.len());
+        short.push_str(&rest[..=at]);
+        let keep = if end > 24 { list.find(',').unwrap_or(end) } else { end };
+        short.push_str(&list[..keep]);
+        rest = &list[end..];
+    }
+    short + rest
 }
 
 /// More steps than this within a millisecond are a livelock.

@@ -1,0 +1,142 @@
+//! What goes wrong with a pair: either node or both die, are stopped, lose or damage their disks; the link between them and
+//! the way to the arbiter break in one direction or both; operators plan switchovers.
+
+use crate::{pair::side, world::World};
+
+impl World {
+    pub(crate) fn fault_of_pair(&mut self) {
+        let node = self.rng.below(2) as usize;
+        match self.rng.below(24) {
+            0..4 => {
+                let down_ms = self.rng.between((20, 6_000));
+                self.crash(node, down_ms);
+            }
+            4 => {
+                for node in 0..2 {
+                    let down_ms = self.rng.between((20, 6_000));
+                    self.crash(node, down_ms);
+                }
+            }
+            5..8 => {
+                let from =
+                    *self.rng.pick(&[[true, true], [true, false], [false, true]]).unwrap_or(&[true; 2]);
+                let ms = self.rng.between((100, 9_000));
+                self.partition(from, ms);
+            }
+            8 | 9 => {
+                let notice_ms = [self.rng.below(400), self.rng.below(400)];
+                let dead_ms = [self.rng.below(30), self.rng.below(30)];
+                self.break_peer_link(dead_ms, notice_ms);
+            }
+            10 | 11 => {
+                let until_ms = self.now_ms + self.rng.between((200, 5_000));
+                let slow_ms = self.rng.between((50, 4_000));
+                self.pair_mut().peer.slow[node] = (until_ms, slow_ms);
+            }
+            12..15 => {
+                let ms = if self.rng.chance(500) { (100, 1_500) } else { (1_000, 5_000) };
+                let ms = self.rng.between(ms);
+                self.pause(node, ms);
+            }
+            15 => {
+                let ms = self.rng.between((500, 8_000));
+                if ms < 2_000 || self.can_do_without(node) {
+                    self.nodes[node].stall_ms = ms;
+                    self.nodes[node].sick |= ms > 2_000;
+                }
+            }
+            16 => self.arbiter_fault(node),
+            17 | 18 => self.switch_over(),
+            19 | 20 => self.lose_disk(node),
+            21 | 22 => self.damage_disk(node),
+            _ => {
+                let ms = self.rng.between((1_000, 3_000));
+                self.disk_fails(node, ms);
+            }
+        }
+    }
+
+    /// The process is stopped, as by SIGSTOP.
+    fn pause(&mut self, node: usize, ms: u64) {
+        if self.nodes[node].core.is_none() {
+            return;
+        }
+        self.note(|| format!("node {node} is stopped for {ms} ms"));
+        let until_ms = &mut self.nodes[node].paused_until_ms;
+        *until_ms = (*until_ms).max(self.now_ms + ms);
+        let idle_ms = self.pair_plan().idle_ms;
+        if ms > idle_ms {
+            let mut notice_ms = [idle_ms; 2];
+            notice_ms[node] = ms;
+            self.break_peer_link([ms; 2], notice_ms);
+        }
+    }
+
+    fn arbiter_fault(&mut self, node: usize) {
+        let until_ms = self.now_ms + self.rng.between((200, 8_000));
+        let (refuses, whole) = (self.rng.chance(400), self.rng.chance(600));
+        self.note(|| format!("the arbiter is away, whole {whole}"));
+        let arbiter = &mut self.pair_mut().arbiter;
+        if whole {
+            (arbiter.down_until_ms, arbiter.refuses) = (until_ms, refuses);
+        } else {
+            arbiter.cut_until_ms[node] = until_ms;
+        }
+    }
+
+    /// Whether nothing that was acknowledged is on this disk alone, and the other node can go on without it: two faults at
+    /// once may leave a pair that only an operator can bring back.
+    pub(crate) fn can_do_without(&self, node: usize) -> bool {
+        let (Some(pair), Some(cfg)) = (&self.pair, self.newest_cfg()) else { return false };
+        let other = &self.nodes[1 - node].disk;
+        let end = self.truth.end();
+        cfg.in_sync.holds(side(1 - node), other.store)
+            && pair.arbiter.swaps_in_flight == 0
+            && pair.operator.promoting.is_none()
+            && !other.damage().0
+            && !self.nodes[1 - node].sick
+            && !self.nodes[1 - node].read_only
+            && end > 0
+            && self.truth.chain(end).is_some_and(|chain| other.holds(end, chain))
+    }
+
+    fn may_lose(&self, node: usize) -> bool {
+        self.pair_plan().automatic && self.can_do_without(node)
+    }
+
+    fn lose_disk(&mut self, node: usize) {
+        if !self.may_lose(node) || self.nodes[node].core.is_none() {
+            return;
+        }
+        self.note(|| format!("node {node} loses its disk"));
+        let down_ms = self.rng.between((100, 4_000));
+        self.crash(node, down_ms);
+        self.wipe(node);
+        self.nodes[node].disk.register = None;
+    }
+
+    fn damage_disk(&mut self, node: usize) {
+        if !self.may_lose(node) || self.nodes[node].core.is_none() {
+            return;
+        }
+        let down_ms = self.rng.between((100, 4_000));
+        self.crash(node, down_ms);
+        let pick = self.rng.next();
+        let flipped = self.nodes[node].disk.flip_bit(pick);
+        self.note(|| format!("a bit on the disk of {node} turns: {flipped}"));
+    }
+
+    /// A barrier fails: the node says so, and its process ends after a while.
+    fn disk_fails(&mut self, node: usize, ms: u64) {
+        let stopped = self.nodes[node].core.is_none() || self.nodes[node].paused(self.now_ms).is_some();
+        if stopped || !self.can_do_without(node) {
+            return;
+        }
+        self.note(|| format!("the disk of {node} fails"));
+        (self.nodes[node].stall_ms, self.nodes[node].sick) = (60_000, true);
+        let process = self.nodes[node].process;
+        self.tell_process(node, process, duet::core::PairFact::DiskStuck);
+        let dies = crate::pair::PairHappening::Dies(node, process);
+        self.later(ms, crate::world::Happening::Pair(dies));
+    }
+}

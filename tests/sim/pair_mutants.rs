@@ -1,0 +1,76 @@
+//! Every deliberate defect of the pair must be found, as those of the core are.
+
+use crate::{live, plan::Case, world::Outcome};
+use duet::core::PairMutant;
+
+/// Each mutant with a seed on which it is found.
+const RECORDED: &[(PairMutant, u64)] = &[
+    (PairMutant::SoloBeforeSwap, 4),
+    (PairMutant::PromoteOutOfSync, 1),
+    (PairMutant::ExpandBeforeCaughtUp, 1),
+    (PairMutant::RequireAfterExpand, 4),
+    (PairMutant::SameEpochOnRestart, 1),
+    (PairMutant::AckBeforeOwnDisk, 1),
+    (PairMutant::AckBeforePeerDisk, 1),
+    (PairMutant::CommitAlone, 1),
+    (PairMutant::AckLogEnd, 6),
+    (PairMutant::SettleOnTimeout, 80),
+    (PairMutant::OwnByEpoch, 19),
+    (PairMutant::NoTruncate, 6),
+    (PairMutant::DurableOverTruncate, 12),
+    (PairMutant::NoLease, 29),
+    (PairMutant::LeaseFromReceipt, 21),
+    (PairMutant::TrustLostDisk, 7),
+    (PairMutant::ApplyUncommitted, 1),
+    (PairMutant::AlwaysTwoReplicas, 1),
+];
+
+/// Not found so far.
+const AT_LARGE: &[PairMutant] = &[
+    PairMutant::NoFence,
+    PairMutant::ForgetMaxEpoch,
+    PairMutant::SettleOnStaleRead,
+    PairMutant::EchoWhilePromoting,
+    PairMutant::SwitchoverWithoutDrain,
+    PairMutant::PrefixByIndex,
+    PairMutant::AckOfOldEpoch,
+];
+
+/// A change of the product moves every history a little: so many seeds from the recorded one on are tried.
+const TRIES: u64 = 300;
+
+#[test]
+fn every_mutant_of_the_pair_has_a_recorded_seed() {
+    for mutant in PairMutant::ALL {
+        let recorded = RECORDED.iter().any(|(known, _)| known == mutant);
+        assert!(recorded != AT_LARGE.contains(mutant), "{mutant:?} has no seed, or one that is not recorded");
+    }
+}
+
+#[test]
+fn every_mutant_of_the_pair_is_found_from_its_recorded_seed_on() {
+    for (mutant, seed) in RECORDED {
+        let found = (*seed..seed + TRIES).find(|seed| with(*seed, *mutant).violation.is_some());
+        println!("{mutant:?} found on seed {found:?}, recorded {seed}");
+        assert!(found.is_some(), "{mutant:?} survives {TRIES} seeds from {seed}");
+    }
+}
+
+/// Looks for a seed for each mutant; `cargo test --test sim --features mutants -- --ignored --nocapture find_pair_seeds`.
+#[test]
+#[ignore = "a tool: prints the first seed on which each mutant is found"]
+fn find_pair_seeds() {
+    for mutant in PairMutant::ALL {
+        let found = (1..=SEARCHED).find_map(|seed| with(seed, *mutant).violation.map(|what| (seed, what)));
+        match found {
+            Some((seed, what)) => println!("(PairMutant::{mutant:?}, {seed}), // {what:.200}"),
+            None => println!("{mutant:?} SURVIVES"),
+        }
+    }
+}
+
+fn with(seed: u64, mutant: PairMutant) -> Outcome {
+    live(seed, Case { pair: true, pair_mutant: Some(mutant), ..Case::default() }, false)
+}
+
+const SEARCHED: u64 = 2_000;
