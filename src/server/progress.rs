@@ -64,10 +64,20 @@ impl Progress {
         self.publishing = None;
     }
 
-    /// The core has released everything up to `upto`.
+    /// Entries up to `upto` are on the disk.
     pub(super) fn persisted(&mut self, upto: u64) {
         self.durable = self.durable.max(upto);
         self.moved = (self.in_flight() > 0).then(Instant::now);
+    }
+
+    /// Entries above `after` were taken back.
+    pub(super) fn truncated(&mut self, after: u64) {
+        self.appended = self.appended.min(after);
+        self.durable = self.durable.min(after);
+    }
+
+    /// The core has released everything up to `upto`.
+    pub(super) fn released(&mut self, upto: u64) {
         while let Some((_, since)) = self.waiting.pop_front_if(|(index, _)| *index <= upto) {
             metrics::histogram!(name::PUBLISH_ACK).record(since.elapsed().as_secs_f64());
         }

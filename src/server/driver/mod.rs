@@ -10,10 +10,12 @@
 //! the core wants, no arrivals are taken: connections wait, and flow control tells the clients. A panic in here ends the
 //! process: a core that was interrupted in the middle of an input must not go on.
 
+mod pair;
+
 use super::{
     clock::{Clock, boot_ms},
     outlets::{Outlets, Peer},
-    pair::{Aside, Line, Port, Reply, Todo, role_name},
+    pair::{Aside, Line, Port, Reply, role_name},
     progress::Progress,
     queues::{EventsJob, Job, ReadJob},
 };
@@ -21,9 +23,9 @@ use crate::{
     admin::{
         health::{BEAT_EVERY, Health, Phase},
         metrics as name,
-        pair::{Refused, Wish},
+        pair::Wish,
     },
-    core::{ConnectionId, Core, Effect, Input, LogGone, Now, PairFact, PairOrder, ReadFailed, ReadId, Role},
+    core::{ConnectionId, Core, Effect, Input, Now, PairFact, ReadFailed, ReadId, Role},
 };
 use bytes::Bytes;
 use duet_protocol::Code;
@@ -174,16 +176,6 @@ impl Driver {
         now >= drain.deadline || (settled && drain.told && self.outlets.is_empty())
     }
 
-    /// A primary that stops lets its peer go on, if that has everything: nobody's message waits for a failover.
-    fn hand_over(&mut self) {
-        if matches!(self.core.role(), Some(Role::Primary { in_sync: true, .. })) {
-            let (reply, _) = oneshot::channel();
-            self.about_pair(|port| port.order(PairOrder::Switchover, reply));
-        } else if self.port.is_some() {
-            self.handle(Input::Pair(PairFact::Stopping));
-        }
-    }
-
     fn take_arrival(&mut self, arrival: Arrival, draining: bool) {
         match arrival {
             Arrival::Opened(connection, peer) if draining => peer.turn_away(connection),
@@ -231,32 +223,6 @@ impl Driver {
         }
     }
 
-    /// This standby is to take everything from the primary anew.
-    fn rejoin(&mut self, reply: Reply) {
-        let follows = matches!(self.core.role(), Some(Role::Standby { .. }));
-        if follows {
-            self.again = Some(Aside::Store { fork: None });
-        }
-        // An operator who has gone away needs no answer.
-        let _ = reply.send(if follows { Ok(()) } else { Err(Refused::NotStandby) });
-    }
-
-    fn about_pair(&mut self, what: impl FnOnce(&mut Port) -> PairFact) {
-        if let Some(port) = &mut self.port {
-            let fact = what(port);
-            self.handle(Input::Pair(fact));
-        }
-    }
-
-    /// A barrier that takes too long on a node of a pair is a reason to hand over.
-    fn watch_disk(&mut self) {
-        if self.port.is_some() && self.progress.stuck_for() > DISK_STUCK_AFTER {
-            self.progress.look_again();
-            tracing::error!("the disk has not finished a write for {} s", DISK_STUCK_AFTER.as_secs());
-            self.handle(Input::Pair(PairFact::DiskStuck));
-        }
-    }
-
     fn tick(&mut self) {
         self.handle(Input::Tick);
     }
@@ -273,6 +239,7 @@ impl Driver {
             }
         }
         self.progress.input_done();
+        self.progress.released(self.core.commit_index());
     }
 
     fn carry_out(&mut self, effect: Effect, next: &mut VecDeque<Input>) {
@@ -305,21 +272,6 @@ impl Driver {
             Effect::Disconnect { connection, code, reason } => {
                 self.outlets.disconnect(connection, code, &reason);
             }
-        }
-    }
-
-    fn do_for_pair(&mut self, todo: Option<Todo>, next: &mut VecDeque<Input>) {
-        match todo {
-            Some(Todo::Job(job)) => self.backlog.push_back(job),
-            Some(Todo::Read(ReadJob::Log { from, bytes_max })) => {
-                if self.read(from, ReadJob::Log { from, bytes_max }).is_err() {
-                    let result = Err(LogGone::Failed);
-                    next.push_back(Input::Pair(PairFact::LogRead { from, result }));
-                }
-            }
-            Some(Todo::Read(ReadJob::Events(_))) | None => {}
-            Some(Todo::Tell(fact)) => next.push_back(Input::Pair(fact)),
-            Some(Todo::Again(aside)) => self.again = Some(aside),
         }
     }
 
@@ -384,9 +336,6 @@ struct Drain {
     deadline: Instant,
     told: bool,
 }
-
-/// A disk that takes longer for one group is stuck.
-const DISK_STUCK_AFTER: Duration = Duration::from_secs(3);
 
 /// Arrivals that are taken at once.
 const BATCH: usize = 128;
