@@ -63,6 +63,16 @@ export interface ClientOptions {
    * `both` races them on WebKit too.
    */
   readonly transport?: 'auto' | 'both' | 'webtransport' | 'websocket';
+  /**
+   * Hosts to which a server may send the client, besides those of the endpoints and their siblings
+   * (`a.chat.example.org` and `b.chat.example.org`). Others are not followed.
+   */
+  readonly hosts?: readonly string[];
+  /**
+   * How safe a message must be unless its `send` says otherwise. Default `accepted`. `mirrored` demands both nodes; where
+   * that cannot be had the message fails with `not_durable_now` (1140) and can be retried.
+   */
+  readonly durability?: Durability;
   /** How many of the latest events a subscription begins with. Default 50, at most 500. */
   readonly backlog?: number;
   /** Most messages that wait to be sent. Default 500. */
@@ -98,6 +108,10 @@ export interface StateChange {
   readonly transport: Transport | undefined;
   /** The node's name. */
   readonly node: string | undefined;
+  /** Where the connection leads. */
+  readonly endpoint: string | undefined;
+  /** The highest reign of a primary that was seen; 0 before the first connection. */
+  readonly epoch: number;
   /** Whether the session went on where it had stopped. */
   readonly resumed: boolean;
 }
@@ -160,7 +174,7 @@ export interface SubscribeOptions {
 
 /** What is wanted of a message. */
 export interface SendOptions {
-  /** Default `accepted`. */
+  /** Default: the client's, else `accepted`. */
   readonly durability?: Durability;
   /** The seq of the message to which it replies. */
   readonly replyTo?: number;

@@ -89,6 +89,8 @@ export interface Message {
   readonly replyTo: number | undefined;
   /** Meaningful for own messages; `accepted` for those of others. */
   readonly status: MessageStatus;
+  /** On how many disks it was when the server acknowledged it to this page; `undefined` when that is not known. */
+  readonly replicas: number | undefined;
   /** Why it failed. */
   readonly error: DuetError | undefined;
 }

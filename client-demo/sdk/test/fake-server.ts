@@ -124,6 +124,12 @@ export class FakeServer {
     for (const connection of this.#connections.values()) this.#tell(connection, 0, delivery);
   }
 
+  /** Tells one link on lane 0. */
+  tell(link: number, delivery: Delivery): void {
+    const connection = this.#connections.get(link);
+    if (connection !== undefined) this.#tell(connection, 0, delivery);
+  }
+
   #tell(connection: Connection, lane: number, delivery: Delivery): void {
     connection.send(lane, fromDatagram(encodeDelivery(delivery)));
   }

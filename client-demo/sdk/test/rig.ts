@@ -18,6 +18,15 @@ import type { Frame } from '../src/protocol/frame';
 import { CONVERSATION, FakeServer, tokenFor } from './fake-server';
 
 const LATENCY_MS = 10;
+/** Hosts that the client may follow to. */
+const HOSTS: readonly string[] = ['b.example', 'c.example'];
+
+/**
+ * What a node does: it reigns (in an earlier epoch: it believes so), another one does, nobody listens, what is sent to it
+ * vanishes, or its carrier stands and what is sent there waits.
+ */
+export type Node =
+  'primary' | { readonly epoch: number } | { readonly names?: string } | 'gone' | 'swallowed' | 'mute';
 
 /** A small generator of random numbers (mulberry32): the same seed, the same numbers. */
 export function random(seed: number): () => number {
@@ -42,6 +51,8 @@ export class Rig {
   readonly answers = new Map<number, { value?: unknown; error?: DuetError }>();
   /** Whether a dial succeeds. */
   reachable = true;
+  /** What single nodes do with who comes, by host; the others reign. */
+  readonly nodes = new Map<string, Node>();
   /** Whether frames pass, in both directions. */
   flowing = true;
   /** What `getToken` brings: a token, an error's message, or `unauthorized`. */
@@ -171,12 +182,13 @@ export class Rig {
   #boot(): Machine {
     return new Machine(
       {
-        endpoints: new Endpoints(this.#endpoints.map(resolve)),
+        endpoints: new Endpoints(this.#endpoints.map(resolve), HOSTS, this.saved?.peers),
         device: 'bench',
         sdk: 'bench/1',
         backlog: 50,
         outboxMessagesMax: 50,
         outboxBytesMax: 100_000,
+        durability: 'accepted',
         session: this.saved,
         positions: [...this.positions.values()],
         clockOffset: 1_763_000_000_000,
@@ -215,7 +227,7 @@ export class Rig {
         const { link, inner } = effect;
         const lane = effect.type === 'frame' ? effect.lane : 0;
         this.#later(() => {
-          if (this.#up.has(link) && this.flowing) this.server.hear(link, lane, inner);
+          this.#arrive(link, lane, inner);
         });
         break;
       }
@@ -249,12 +261,39 @@ export class Rig {
     }
   }
 
+  /** What the node at the other end of a link does. */
+  #node(link: number): Node {
+    const { address } = this.dials.findLast(dial => dial.link === link) ?? {};
+    return (address && this.nodes.get(new URL(address.url).hostname)) ?? 'primary';
+  }
+
+  #arrive(link: number, lane: number, inner: Uint8Array): void {
+    if (!this.#up.has(link) || !this.flowing) return;
+    const node = this.#node(link);
+    if (node === 'primary') this.server.hear(link, lane, inner);
+    else if (node === 'mute') {
+      this.#later(() => {
+        this.#arrive(link, lane, inner);
+      });
+    } else if (typeof node === 'object' && 'epoch' in node) {
+      const { epoch } = this.server;
+      this.server.epoch = node.epoch;
+      this.server.hear(link, lane, inner);
+      this.server.epoch = epoch;
+    } else if (typeof node === 'object') {
+      const body = { code: 3401, reason: '', retryAfterMs: 0, endpoint: node.names };
+      this.server.tell(link, { type: 'Closing', body });
+    }
+  }
+
   #dial(link: number, address: Address): void {
     this.dials.push({ at: this.now, address, link });
+    const node = this.#node(link);
+    if (node === 'swallowed') return;
     const generation = this.#generation;
     this.#later(() => {
       if (generation !== this.#generation) return;
-      if (!this.reachable) {
+      if (!this.reachable || node === 'gone') {
         this.do(() => {
           this.machine.connection.linkDown(this.now, link, 3, 'unreachable');
         });
@@ -265,7 +304,7 @@ export class Rig {
         this.#carry(generation, link, lane, frame);
       });
       this.do(() => {
-        this.machine.connection.linkUp(link, { transport: 'webtransport', datagrams: true });
+        this.machine.connection.linkUp(this.now, link, { transport: 'webtransport', datagrams: true });
       });
     });
   }
@@ -285,7 +324,7 @@ export class Rig {
     this.#later(() => {
       if (generation !== this.#generation) return;
       this.do(() => {
-        if (typeof token === 'string') this.machine.connection.token(token);
+        if (typeof token === 'string') this.machine.connection.token(this.now, token);
         else this.machine.connection.tokenFailed(this.now, token.message, this.terminalToken);
       });
     });

@@ -18,6 +18,7 @@ function message(seq: number, at: number, author = 'ana', own = false): Message 
     text: `text ${seq}`,
     replyTo: undefined,
     status: 'accepted',
+    replicas: undefined,
     error: undefined,
   };
 }

@@ -63,16 +63,18 @@ export class Driver {
     this.#links = new Links(parts.dial, this.#linkEvents());
     const { tab, device } = parts.areas;
     const saved = loadPositions(tab);
+    const session = loadSession(tab);
     this.#positions = new Map(saved.map(position => [position.conversation, position]));
     this.machine = new Machine(
       {
-        endpoints: new Endpoints(endpoints.map(resolve)),
+        endpoints: new Endpoints(endpoints.map(resolve), options.hosts, session?.peers),
         device: lasting(device, 'device', () => randomUuid(parts.entropy.bytes(16))),
         sdk: SDK,
         backlog: options.backlog ?? 50,
         outboxMessagesMax: options.outboxMessagesMax ?? 500,
         outboxBytesMax: options.outboxBytesMax ?? 4 * 1024 * 1024,
-        session: loadSession(tab),
+        durability: options.durability ?? 'accepted',
+        session,
         positions: saved,
         clockOffset: Number(device.get('clock') ?? 0) || 0,
       },
@@ -248,8 +250,8 @@ export class Driver {
   #linkEvents(): LinkEvents {
     return {
       up: (link, carrier) => {
-        this.run(machine => {
-          machine.connection.linkUp(link, carrier);
+        this.run((machine, now) => {
+          machine.connection.linkUp(now, link, carrier);
         });
       },
       down: (link, code, reason) => {
@@ -273,8 +275,8 @@ export class Driver {
   async #getToken(reason: Extract<Effect, { type: 'getToken' }>['reason']): Promise<void> {
     try {
       const token = await this.#options.getToken({ reason });
-      this.run(machine => {
-        machine.connection.token(token);
+      this.run((machine, now) => {
+        machine.connection.token(now, token);
       });
     } catch (error) {
       const terminal = error instanceof Error && error.name === 'UnauthorizedError';

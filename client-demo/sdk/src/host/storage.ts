@@ -42,11 +42,12 @@ export function memoryArea(): Area {
 export function loadSession(area: Area): SavedSession | undefined {
   const value = parsed(area.get('session'));
   if (!isRecord(value)) return undefined;
-  const { session, resume, tenant, user, epoch } = value;
+  const { session, resume, tenant, user, epoch, peers } = value;
   const texts = [session, resume, tenant, user];
   if (!texts.every(text => typeof text === 'string') || typeof epoch !== 'number') return undefined;
   const [id = '', token = '', company = '', person = ''] = texts;
-  return { session: id, resume: fromBase64(token), tenant: company, user: person, epoch };
+  const named = Array.isArray(peers) ? peers.filter(peer => typeof peer === 'string') : [];
+  return { session: id, resume: fromBase64(token), tenant: company, user: person, epoch, peers: named };
 }
 
 export function saveSession(area: Area, session: SavedSession | undefined): void {

@@ -29,6 +29,8 @@ export class Clock {
   #pingAt: number | undefined;
   #sentAt: number | undefined;
   #deadAt: number | undefined;
+  /** Something was asked whose answer should have come by then. */
+  #expectAt: number | undefined;
   /** Whether this deadline was slept through once already. */
   #excused = false;
 
@@ -51,7 +53,7 @@ export class Clock {
   }
 
   stop(): void {
-    this.#pingAt = this.#sentAt = this.#deadAt = undefined;
+    this.#pingAt = this.#sentAt = this.#deadAt = this.#expectAt = undefined;
   }
 
   /** Somebody looks on, or no longer does: that decides how soon silence is noticed. */
@@ -67,9 +69,20 @@ export class Clock {
     else this.#deadAt = Math.min(this.#deadAt ?? Infinity, now + PROMPT_WITHIN_MS);
   }
 
+  /** Something was sent that is answered at once as a rule: without any sign of life within `withinMs` a ping follows. */
+  expect(now: number, withinMs: number): void {
+    this.#expectAt ??= now + withinMs;
+  }
+
+  /** When the ping was sent that no sign of life has followed. */
+  get silentSince(): number | undefined {
+    return this.#sentAt !== undefined && this.#heardAt <= this.#sentAt ? this.#sentAt : undefined;
+  }
+
   /** Something arrived: the other side is there, if slow. */
   heard(now: number): void {
     this.#heardAt = now;
+    this.#expectAt = undefined;
     this.#excused = false;
     if (this.#deadAt !== undefined) this.#deadAt = Math.max(this.#deadAt, now + this.#patienceMs);
   }
@@ -101,8 +114,9 @@ export class Clock {
 
   /** When the next ping is due. */
   get #askAt(): number | undefined {
-    if (this.#pingAt === undefined || !this.#attended) return this.#pingAt;
-    return earlier(this.#pingAt, this.#heardAt + QUIET_MS);
+    if (this.#pingAt === undefined) return undefined;
+    const due = earlier(this.#pingAt, this.#expectAt);
+    return this.#attended ? earlier(due, this.#heardAt + QUIET_MS) : due;
   }
 
   get #patienceMs(): number {
@@ -114,7 +128,7 @@ export class Clock {
     this.#sentAt = now;
     this.#deadAt = now + withinMs;
     this.#excused = false;
-    this.#pingAt = undefined;
+    this.#pingAt = this.#expectAt = undefined;
     this.#out.command(0, { type: 'Ping', body: { nonce: this.#nonce } });
   }
 }

@@ -6,32 +6,28 @@
  *                            └──────────── welcome ←───────────────┴──────────────────────────┘
  * any ─close()→ closed        any ─terminal code or UnauthorizedError→ failed
  * ```
- * At most one live link and one attempt exist at a time. An attempt beside a live link is how a client moves without a
- * gap: the old link goes only when the new one is welcomed. Every attempt and every wait has a deadline. Codes are obeyed by
- * their range, so that unknown ones are handled well.
+ * At most one live link and one round of attempts exist at a time. A round beside a live link is how a client moves without
+ * a gap, and how it asks the other node when this one is silent: the old link goes only when the new one is welcomed. Every
+ * round and every wait has a deadline. Codes are obeyed by their range, so that unknown ones are handled well.
  */
 import type { ClientState } from '../api';
 import { DuetError } from '../errors';
-import { capability, VERSIONS, type Welcome } from '../protocol/hello';
+import type { Welcome } from '../protocol/hello';
 import type { Closing, Draining } from '../protocol/delivery';
 import { encodeCommand } from '../protocol/command';
 import { Code, isLocal, isTerminal } from '../protocol/reject';
-import { Backoff } from './backoff';
+import { Beside } from './beside';
 import { Clock } from './clock';
+import { DOUBT_MS } from './doubt';
 import { type CarrierInfo, earlier, type Entropy, type Out, type SavedSession } from './effect';
 import type { Endpoints } from './endpoints';
-import type { Attempt, Cause, Live, Session } from './live';
+import type { Cause, Live, Session } from './live';
+import { type Ended, Reach } from './reach';
+import { Remembered } from './session';
 import { Stray } from './stray';
-import { subjectOf, Tokens } from './tokens';
+import { isTokenCode, subjectOf, Tokens } from './tokens';
+import { Waits } from './waits';
 
-/** How long an attempt may take from dialling to the welcome, milliseconds. */
-const ATTEMPT_MS = 15_000;
-/** After this time without trouble the backoff begins anew. */
-const STABLE_MS = 30_000;
-/** A page hidden for longer than this does not reconnect until it is shown. */
-const HIDDEN_MS = 300_000;
-/** How often a server may say "reconnect now" before the backoff applies all the same. */
-const MOVES_MAX = 3;
 /** The number of the only request that the connection makes itself. */
 export const TOKEN_REQUEST = 0;
 
@@ -44,20 +40,13 @@ export class Connection {
   readonly #out: Out;
   readonly #entropy: Entropy;
   readonly #endpoints: Endpoints;
-  readonly #device: string;
-  readonly #sdk: string;
   readonly #parent: Session;
-  readonly #backoff = new Backoff();
+  readonly #waits = new Waits();
+  readonly #beside: Beside;
+  readonly #reach: Reach;
   readonly #stray = new Stray();
-  #saved: SavedSession | undefined;
-  #epochSeen: number;
-  #attempt: Attempt | undefined;
-  #links = 0;
-  #moves = 0;
-  #retryAt: number | undefined;
+  readonly #session: Remembered;
   #suspendAt: number | undefined;
-  #drainAt: number | undefined;
-  #hiddenSince: number | undefined;
   #waiting: number[] = [];
   #end: Cause = { code: 0, reason: '' };
 
@@ -77,22 +66,24 @@ export class Connection {
     this.#entropy = entropy;
     this.#parent = parent;
     this.#endpoints = setup.endpoints;
-    this.#device = setup.device;
-    this.#sdk = setup.sdk;
-    this.#saved = setup.saved;
-    this.#epochSeen = setup.saved?.epoch ?? 0;
+    this.#session = new Remembered(out, setup.device, setup.sdk, setup.saved);
     this.tokens = new Tokens(out, entropy);
+    this.#reach = new Reach(out, ({ link, carrier }) => {
+      const body = this.#session.hello(this.tokens.current, carrier);
+      out.push({ type: 'frame', link, lane: 0, inner: encodeCommand({ type: 'Hello', body }) });
+    });
+    this.#beside = new Beside(setup.endpoints, this.#reach, entropy);
     this.clock = new Clock(out, setup.clockOffset);
   }
 
   /** The session that would be resumed. */
   get saved(): SavedSession | undefined {
-    return this.#saved;
+    return this.#session.saved;
   }
 
   /** The stored session belongs to another tab. */
   disown(): void {
-    if (this.live === undefined) this.#forget();
+    if (this.live === undefined) this.#session.forget();
   }
 
   /** Begins to connect; while it waits for the next try, tries at once. `call` is settled when connected, refused when that failed for good. */
@@ -102,10 +93,10 @@ export class Connection {
       else this.#waiting.push(call);
     }
     if (this.state !== 'disconnected' && this.state !== 'closed' && this.state !== 'failed') {
-      if (this.#retryAt !== undefined) this.#begin(now);
+      if (this.#waits.retryAt !== undefined) this.#begin(now);
       return;
     }
-    this.#backoff.reset();
+    this.#waits.reset();
     this.#change('connecting', { code: 0, reason: '' });
     this.#begin(now);
   }
@@ -114,38 +105,51 @@ export class Connection {
   close(): void {
     if (this.state === 'closed') return;
     this.#out.command(0, { type: 'Goodbye', body: {} });
-    this.#forget();
+    this.#session.forget();
     this.#finish('closed', { code: Code.CLOSED_BY_USER, reason: '' });
   }
 
   /** A carrier stands; the greeting follows as soon as there is something to greet with. */
-  linkUp(link: number, carrier: CarrierInfo): void {
-    if (this.#attempt?.link !== link) {
+  linkUp(now: number, link: number, carrier: CarrierInfo): void {
+    const dialled = this.#reach.find(link);
+    if (dialled === undefined) {
       this.#out.push({ type: 'hangUp', link, code: 0, reason: '' });
       return;
     }
-    this.#attempt.carrier = carrier;
-    this.#greet();
+    dialled.carrier = carrier;
+    this.#reach.greet(now, this.#mayGreet);
   }
 
   linkDown(now: number, link: number, code: number, reason: string): void {
-    const cause = { code: code === 0 ? Code.TRANSPORT_CLOSED : code, reason };
-    if (this.#attempt?.link === link) this.#attemptFailed(now, cause);
-    else if (this.live?.link === link) this.#lost(now, cause);
+    this.#ended(now, link, { code: code === 0 ? Code.TRANSPORT_CLOSED : code, reason });
   }
 
   /** Whether frames of this link count. */
   knows(link: number): boolean {
-    return this.live?.link === link || this.#attempt?.link === link;
+    return this.live?.link === link || this.#reach.find(link) !== undefined;
   }
 
-  token(token: string): void {
+  /** The node in use gave a sign of life. */
+  heard(now: number): void {
+    this.clock.heard(now);
+    this.#beside.heard();
+  }
+
+  /** Something was sent that is answered at once as a rule; where there is another node, silence is noticed soon. */
+  expect(now: number): void {
+    if (this.live !== undefined && this.#endpoints.others(this.live.address).length > 0) {
+      this.clock.expect(now, Math.max(DOUBT_MS, 3 * (this.clock.rtt ?? 0)));
+    }
+  }
+
+  token(now: number, token: string): void {
     const subject = subjectOf(token);
-    if (this.#saved !== undefined && subject !== undefined && subject !== this.#saved.user) this.#forget();
+    if (this.#session.saved !== undefined && subject !== undefined && subject !== this.#session.saved.user)
+      this.#session.forget();
     const reason = this.tokens.arrived(token);
-    const inBand = reason === 'refresh' || (reason === 'revoked' && this.#attempt === undefined);
+    const inBand = reason === 'refresh' || (reason === 'revoked' && this.#reach.purpose === undefined);
     if (inBand) this.#out.command(0, { type: 'Authenticate', body: { request: TOKEN_REQUEST, token } });
-    this.#greet();
+    this.#reach.greet(now, this.#mayGreet);
   }
 
   /** There is no token now, or (`terminal`) there will be none. */
@@ -153,30 +157,30 @@ export class Connection {
     const reason = this.tokens.failed(now);
     if (terminal) {
       this.#finish('failed', { code: Code.UNAUTHENTICATED, reason: message });
-    } else if (reason !== 'refresh' && this.#attempt !== undefined && !this.#attempt.greeted) {
-      if (this.#saved === undefined || reason === 'revoked') {
-        this.#attemptFailed(now, { code: Code.UNAUTHENTICATED, reason: `no token: ${message}` });
-      } else this.#greet();
+    } else if (reason !== 'refresh' && this.#reach.purpose !== undefined && !this.#reach.greets) {
+      if (this.#session.saved === undefined || reason === 'revoked') {
+        const cause = { code: Code.UNAUTHENTICATED, reason: `no token: ${message}` };
+        if (this.#reach.end()?.purpose === 'connect') this.#retry(now, cause);
+      } else this.#reach.greet(now, this.#mayGreet);
     }
   }
 
   welcome(now: number, link: number, welcome: Welcome): void {
-    const attempt = this.#attempt;
-    if (attempt?.link !== link || attempt.carrier === undefined) return;
-    if (welcome.epoch < this.#epochSeen) {
-      this.#attemptFailed(now, { code: Code.NOT_PRIMARY, reason: 'the node reigns no more' });
+    if (this.#reach.find(link)?.carrier === undefined) return;
+    if (welcome.epoch < this.#session.epochSeen) {
+      this.#dialLost(now, link, { code: Code.NOT_PRIMARY, reason: 'the node reigns no more' });
       return;
     }
+    const won = this.#reach.win(link);
+    if (won?.carrier === undefined) return;
     const old = this.live;
     if (old !== undefined) this.#out.push({ type: 'hangUp', link: old.link, code: 0, reason: 'moved' });
-    this.#attempt = this.#retryAt = this.#suspendAt = this.#drainAt = undefined;
-    this.live = { link, address: attempt.address, transport: attempt.carrier.transport, welcome, since: now };
+    this.#waits.retryAt = this.#suspendAt = undefined;
+    this.#beside.stop();
+    this.live = { link, address: won.address, transport: won.carrier.transport, welcome, since: now };
     this.#out.link = link;
-    this.#epochSeen = welcome.epoch;
-    this.#endpoints.succeeded(attempt.address, welcome.peers);
-    const { session, resume, tenant, user, epoch } = welcome;
-    this.#saved = { session, resume, tenant, user, epoch };
-    this.#out.push({ type: 'saveSession', session: this.#saved });
+    this.#endpoints.succeeded(won.address, welcome.peers);
+    this.#session.welcomed(welcome, this.#endpoints.peers);
     this.#life(now, welcome.tokenExpiresMs, welcome.serverTimeMs);
     this.clock.start(now, welcome.limits.pingEveryMs, welcome.serverTimeMs);
     this.#parent.welcomed(now, welcome);
@@ -197,17 +201,12 @@ export class Connection {
 
   closing(now: number, link: number, closing: Closing): void {
     const { code, reason, retryAfterMs, endpoint } = closing;
-    const cause = { code, reason, retryAfterMs, endpoint };
-    if (this.#attempt?.link === link) this.#attemptFailed(now, cause);
-    else if (this.live?.link === link) this.#lost(now, cause);
+    this.#ended(now, link, { code, reason, retryAfterMs, endpoint });
   }
 
   /** The node will stop: moves in its slot, if there is another place. */
   draining(now: number, draining: Draining): void {
-    if (this.live === undefined || this.#attempt !== undefined) return;
-    if (draining.endpoint !== undefined) this.#endpoints.aim(draining.endpoint);
-    else if (!this.#endpoints.aimAway(this.live.address)) return;
-    this.#drainAt = now + draining.moveAfterMs;
+    if (this.live !== undefined) this.#beside.draining(now, draining, this.live.address);
   }
 
   /**
@@ -215,139 +214,153 @@ export class Connection {
    * life and (`moved`) opens a second link beside the first.
    */
   wake(now: number, moved: boolean): void {
-    if (this.#retryAt !== undefined) this.#begin(now);
+    if (this.#waits.retryAt !== undefined) this.#begin(now);
     else if (this.live !== undefined) {
       this.clock.probe(now);
-      if (moved && this.#attempt === undefined) this.#begin(now, this.live.address);
+      if (moved && this.#beside.again(now, this.live.address)) this.tokens.prepare(now);
     }
   }
 
   hidden(now: number, hidden: boolean): void {
-    this.#hiddenSince = hidden ? (this.#hiddenSince ?? now) : undefined;
+    this.#waits.hidden(now, hidden);
     if (!hidden) this.wake(now, false);
   }
 
   tick(now: number): void {
-    if (this.#attempt !== undefined && now >= this.#attempt.deadline) {
-      this.#attemptFailed(now, { code: Code.TIMEOUT, reason: 'no welcome in time' });
-    }
+    const { ended, late } = this.#reach.tick(now);
+    if (late !== undefined) this.#dialLost(now, late, { code: Code.TIMEOUT, reason: 'no welcome in time' });
+    this.#roundOver(now, ended);
     if (this.tokens.tick(now)) this.tokenFailed(now, 'getToken did not answer in time', false);
     if (this.clock.tick(now) && this.live !== undefined) {
       this.#lost(now, { code: Code.TIMEOUT, reason: 'the server fell silent' });
     }
     if (this.#suspendAt !== undefined && now >= this.#suspendAt) {
       this.#suspendAt = undefined;
-      this.#change('suspended', this.#end, this.#retryAt === undefined ? undefined : this.#retryAt - now);
+      const { retryAt } = this.#waits;
+      this.#change('suspended', this.#end, retryAt === undefined ? undefined : retryAt - now);
     }
-    if (this.#drainAt !== undefined && now >= this.#drainAt) {
-      this.#drainAt = undefined;
-      if (this.#attempt === undefined) this.#begin(now);
-    }
-    if (this.#retryAt !== undefined && now >= this.#retryAt && !this.#asleep(now)) this.#begin(now);
+    if (this.live !== undefined && this.#beside.tick(now, this.live.address, this.clock))
+      this.tokens.prepare(now);
+    if (this.#waits.isDue(now)) this.#begin(now);
   }
 
   deadline(now: number): number | undefined {
-    const retry = this.#retryAt !== undefined && this.#asleep(now) ? undefined : this.#retryAt;
-    const own = earlier(earlier(this.#attempt?.deadline, retry), earlier(this.#suspendAt, this.#drainAt));
-    return earlier(own, earlier(this.tokens.deadline(), this.clock.deadline()));
+    const { live, clock } = this;
+    const beside = live === undefined ? undefined : this.#beside.deadline(live.address, clock);
+    const own = earlier(earlier(this.#reach.deadline(), this.#waits.deadline(now)), this.#suspendAt);
+    return earlier(earlier(own, beside), earlier(this.tokens.deadline(), clock.deadline()));
   }
 
-  #begin(now: number, address = this.#endpoints.next()): void {
-    this.#retryAt = undefined;
-    if (address === undefined) {
+  #begin(now: number): void {
+    this.#waits.retryAt = undefined;
+    const addresses = this.#endpoints.round();
+    if (addresses.length === 0) {
       this.#finish('failed', { code: Code.UNREACHABLE, reason: 'no endpoint was given' });
       return;
     }
-    const link = ++this.#links;
-    this.#attempt = { link, address, deadline: now + ATTEMPT_MS, carrier: undefined, greeted: false };
-    this.#out.push({ type: 'dial', link, address });
+    this.#reach.begin(now, 'connect', addresses, this.#waits.failures);
     this.tokens.prepare(now);
   }
 
-  #greet(): void {
-    const attempt = this.#attempt;
-    if (attempt?.carrier === undefined || attempt.greeted) return;
+  get #mayGreet(): boolean {
     const awaited = this.tokens.pending;
-    if (awaited === 'connect' || awaited === 'revoked') return;
-    if (this.tokens.current === undefined && this.#saved === undefined) return;
-    attempt.greeted = true;
-    const hello = {
-      versions: VERSIONS,
-      token: this.tokens.current,
-      resume: this.#saved?.resume,
-      device: this.#device,
-      sdk: this.#sdk,
-      epochSeen: this.#epochSeen,
-      capabilities: attempt.carrier.datagrams ? capability.DATAGRAMS : 0n,
-    };
-    const inner = encodeCommand({ type: 'Hello', body: hello });
-    this.#out.push({ type: 'frame', link: attempt.link, lane: 0, inner });
+    if (awaited === 'connect' || awaited === 'revoked') return false;
+    return this.tokens.current !== undefined || this.#session.saved !== undefined;
   }
 
-  #attemptFailed(now: number, cause: Cause): void {
-    if (this.#attempt === undefined) return;
-    this.#out.push({ type: 'hangUp', link: this.#attempt.link, code: 0, reason: '' });
-    if (this.#attempt.greeted && isLocal(cause.code)) this.#stray.givenUp(now);
-    this.#attempt = undefined;
-    if (this.#refusedToken(now, cause)) return;
-    if (isTerminal(cause.code)) this.#finish('failed', cause);
-    else if (this.live === undefined) this.#retry(now, cause);
+  #ended(now: number, link: number, cause: Cause): void {
+    if (this.#reach.find(link) !== undefined) this.#dialLost(now, link, cause);
+    else if (this.live?.link === link) this.#lost(now, cause);
+  }
+
+  /** One dial of the round ended; the round goes on if there is anything left in it. */
+  #dialLost(now: number, link: number, cause: Cause): void {
+    this.#out.push({ type: 'hangUp', link, code: 0, reason: '' });
+    if (this.#reach.greeted === link && isLocal(cause.code)) this.#stray.givenUp(now);
+    const named = this.#endpoints.named(cause.endpoint);
+    const ended = this.#reach.lost(now, link, cause, named, this.#mayGreet);
+    const purpose = ended?.purpose ?? this.#reach.purpose;
+    const token = isTokenCode(cause.code);
+    if (!token && !isTerminal(cause.code)) {
+      this.#roundOver(now, ended);
+      return;
+    }
+    // Every other node would say the same.
+    this.#reach.end();
+    if (token && this.#refusedToken(now, cause)) return;
+    if (purpose === 'connect') this.#finish('failed', cause);
+  }
+
+  /** Every address had its turn. */
+  #roundOver(now: number, ended: Ended): void {
+    if (ended === undefined) return;
+    if (ended.unanswered) this.#stray.givenUp(now);
+    const { cause, silent } = ended.outcome;
+    this.#endpoints.failed(silent);
+    if (this.live === undefined) this.#retry(now, cause);
+    else if (ended.purpose === 'doubt') {
+      this.#beside.refused(now, cause.retryAfterMs ?? 0);
+    }
   }
 
   #lost(now: number, why: Cause): void {
     if (this.live === undefined) return;
-    const moving = this.#attempt !== undefined;
-    const byItself = why.code === Code.REPLACED && (moving || this.#stray.tookIt(now));
+    const moving = this.#reach.purpose !== undefined;
+    const byItself = why.code === Code.REPLACED && (this.#reach.greets || this.#stray.tookIt(now));
     const cause = byItself ? { code: Code.TRANSPORT_CLOSED, reason: why.reason } : why;
     const window = this.live.welcome.limits.resumeWindowMs;
-    if (now - this.live.since >= STABLE_MS) {
-      this.#backoff.reset();
-      this.#moves = 0;
-    }
+    this.#waits.lost(now, this.live.since);
     this.#out.push({ type: 'hangUp', link: this.live.link, code: 0, reason: '' });
-    this.live = this.#out.link = this.#drainAt = undefined;
+    this.live = this.#out.link = undefined;
+    this.#beside.stop();
     this.clock.stop();
     this.tokens.rest();
     this.#parent.lost();
     this.#suspendAt = now + window;
+    const named = this.#endpoints.named(cause.endpoint);
+    if (moving) this.#reach.promote(now, named);
     if (this.#refusedToken(now, cause)) this.#change('reconnecting', cause);
     else if (isTerminal(cause.code)) this.#finish('failed', cause);
     else if (moving) this.#change('reconnecting', cause);
-    else this.#retry(now, cause);
+    else if (this.#waits.movesAtOnce(cause.code)) {
+      this.#endpoints.leave();
+      this.#endpoints.aim(named);
+      this.#wait(now, cause, cause.retryAfterMs ?? 0);
+    } else this.#retry(now, cause);
   }
 
   /** A token that was refused is replaced once, at once. */
   #refusedToken(now: number, cause: Cause): boolean {
-    const token = cause.code === Code.INVALID_TOKEN || cause.code === Code.UNAUTHENTICATED;
-    if (!token && cause.code !== Code.TOKEN_EXPIRED) return false;
+    if (!isTokenCode(cause.code)) return false;
     if (this.tokens.current === undefined) {
       // Only the resume token was shown, and it is worth nothing any more.
-      this.#forget();
-      this.#retry(now, cause);
+      this.#session.forget();
+      if (this.live === undefined) this.#retry(now, cause);
       return true;
     }
     if (!this.tokens.refused(now)) return false;
-    if (this.#attempt === undefined) this.#begin(now);
+    if (this.live === undefined && this.#reach.purpose === undefined) this.#begin(now);
     return true;
   }
 
-  #retry(now: number, cause: Cause, state = this.state === 'connected' ? 'reconnecting' : this.state): void {
-    const atOnce = cause.code >= 3400 && cause.code <= 3499 && this.#moves++ < MOVES_MAX;
-    if (cause.endpoint !== undefined) this.#endpoints.aim(cause.endpoint);
-    const delay = atOnce
-      ? (cause.retryAfterMs ?? 0)
-      : this.#backoff.next(this.#entropy.unit(), cause.retryAfterMs);
-    this.#retryAt = now + delay;
-    this.#change(state, cause, delay);
+  /** Tries again after a drawn wait: soon where another node may take over in a moment and nobody asks for rest. */
+  #retry(now: number, cause: Cause): void {
+    this.#wait(now, cause, this.#waits.draw(cause, this.#endpoints.areSeveral, this.#entropy.unit()));
+  }
+
+  #wait(now: number, cause: Cause, delay: number): void {
+    this.#waits.retryAt = now + delay;
+    this.#change(this.state === 'connected' ? 'reconnecting' : this.state, cause, delay);
   }
 
   #finish(state: 'closed' | 'failed', cause: Cause): void {
-    for (const link of [this.#attempt?.link, this.live?.link]) {
-      if (link !== undefined) this.#out.push({ type: 'hangUp', link, code: 0, reason: '' });
-    }
-    const wasLive = this.live !== undefined;
-    this.#attempt = this.live = this.#out.link = undefined;
-    this.#retryAt = this.#suspendAt = this.#drainAt = undefined;
+    this.#reach.end();
+    const { live } = this;
+    const wasLive = live !== undefined;
+    if (wasLive) this.#out.push({ type: 'hangUp', link: live.link, code: 0, reason: '' });
+    this.live = this.#out.link = undefined;
+    this.#waits.retryAt = this.#suspendAt = undefined;
+    this.#beside.stop();
     this.clock.stop();
     this.tokens.rest();
     if (wasLive) this.#parent.lost();
@@ -355,15 +368,6 @@ export class Connection {
     this.#out.refuse(this.#waiting.splice(0), error);
     this.#parent.ended(error);
     this.#change(state, cause);
-  }
-
-  #forget(): void {
-    this.#saved = undefined;
-    this.#out.push({ type: 'saveSession', session: undefined });
-  }
-
-  #asleep(now: number): boolean {
-    return this.#hiddenSince !== undefined && now - this.#hiddenSince > HIDDEN_MS;
   }
 
   #life(now: number, expiresMs: number, serverTimeMs: number): void {
@@ -382,6 +386,8 @@ export class Connection {
       retryIn,
       transport: this.live?.transport,
       node: this.live?.welcome.node,
+      endpoint: this.live?.address.url,
+      epoch: this.#session.epochSeen,
       resumed: this.live?.welcome.resumed === 'full',
     });
   }

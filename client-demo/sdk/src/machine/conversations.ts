@@ -4,6 +4,7 @@
  */
 import type { SendOptions } from '../api';
 import { DuetError } from '../errors';
+import type { Durability } from '../protocol/command';
 import type { Delivery, Published, Refusal } from '../protocol/delivery';
 import { newMessageId } from '../protocol/ids';
 import { Code, isRetryable } from '../protocol/reject';
@@ -20,11 +21,15 @@ export interface Context {
   readonly backlog: number;
   readonly outboxMessagesMax: number;
   readonly outboxBytesMax: number;
+  /** What a message asks for unless it says otherwise. */
+  readonly durability: Durability;
   readonly positions: readonly SavedPosition[];
   me(): string | undefined;
   /** `tenant/user`, or empty. */
   owner(): string;
   epoch(): number;
+  /** Something was sent that is answered at once as a rule. */
+  expect(now: number): void;
   serverTime(now: number): number;
   messageBytesMax(): number;
 }
@@ -105,7 +110,7 @@ export class Conversations {
       owner: this.#context.owner(),
       content: wire,
       replyTo: options.replyTo,
-      durability: options.durability ?? 'accepted',
+      durability: options.durability ?? this.#context.durability,
       queuedAt,
       failed: undefined,
     };
@@ -172,6 +177,7 @@ export class Conversations {
     if (entry === undefined) return;
     const { id, content, replyTo, durability } = entry;
     out.command(feed.lane, { type: 'Publish', body: { id, content, replyTo, durability } });
+    this.#context.expect(now);
   }
 
   /** A new connection: everything that is shown or waits to be sent gets a lane. */
@@ -297,7 +303,10 @@ export class Conversations {
     const { id, seq, atMs, durability, replicas } = published;
     if (this.#outbox.remove(id) !== undefined || feed.timeline.find(id)?.status === 'accepted') {
       const mirrored = durability === 'mirrored' || replicas >= 2;
-      const message = feed.timeline.accepted(id, seq === 0 ? undefined : seq, atMs, mirrored);
+      const message = feed.timeline.accepted(id, seq === 0 ? undefined : seq, atMs, {
+        mirrored,
+        replicas,
+      });
       if (message !== undefined) feed.tell(message);
       if (seq === 0) feed.timeline.discard(id);
     }

@@ -52,7 +52,7 @@ export function message(
   const { seq, atMs: at, author } = event;
   const text = textOf(content);
   const fixed = { kind: 'message', id, conversation, seq, at, author, own, content, text, replyTo } as const;
-  return { ...fixed, status: 'accepted', error: undefined };
+  return { ...fixed, status: 'accepted', replicas: undefined, error: undefined };
 }
 
 /**

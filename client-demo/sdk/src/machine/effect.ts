@@ -23,7 +23,10 @@ export interface SavedSession {
   readonly resume: Uint8Array;
   readonly tenant: string;
   readonly user: string;
+  /** The highest reign of a primary that was seen. */
   readonly epoch: number;
+  /** Further addresses at which it can be resumed. */
+  readonly peers: readonly string[];
 }
 
 /** How far a conversation had come, kept over a reload. */

@@ -1,17 +1,8 @@
-/** The shapes of a connection: the attempt, the live link, what its parent hears, and why it ends. */
+/** The shapes of a connection: the live link, what its parent hears, and why it ends. */
 import type { Transport } from '../api';
 import type { DuetError } from '../errors';
 import type { Welcome } from '../protocol/hello';
-import type { Address, CarrierInfo } from './effect';
-
-/** A link that is not welcomed yet. */
-export interface Attempt {
-  readonly link: number;
-  readonly address: Address;
-  readonly deadline: number;
-  carrier: CarrierInfo | undefined;
-  greeted: boolean;
-}
+import type { Address } from './effect';
 
 /** The link that carries the session. */
 export interface Live {

@@ -8,7 +8,7 @@
  */
 import type { SubscribeOptions } from '../api';
 import { DuetError } from '../errors';
-import type { Command } from '../protocol/command';
+import type { Command, Durability } from '../protocol/command';
 import { decodeDelivery, type Delivery, type HistoryPage as WirePage } from '../protocol/delivery';
 import type { Frame } from '../protocol/frame';
 import { capability, type Welcome } from '../protocol/hello';
@@ -32,6 +32,8 @@ export interface Setup {
   readonly backlog: number;
   readonly outboxMessagesMax: number;
   readonly outboxBytesMax: number;
+  /** What a message asks for unless it says otherwise. */
+  readonly durability: Durability;
   /** The session of the page before the reload, if this tab may go on with it. */
   readonly session: SavedSession | undefined;
   readonly positions: readonly SavedPosition[];
@@ -76,6 +78,9 @@ export class Machine {
       entropy,
       me: () => this.me?.user ?? this.connection.saved?.user,
       owner: () => this.owner,
+      expect: now => {
+        this.connection.expect(now);
+      },
       epoch: () => this.connection.live?.welcome.epoch ?? 0,
       serverTime: now => this.connection.clock.server(now),
       messageBytesMax: () => this.connection.live?.welcome.limits.messageBytesMax ?? MESSAGE_BYTES_DEFAULT,
@@ -203,7 +208,7 @@ export class Machine {
   /** A frame arrived. Throws `CodecError` when it breaks the protocol; the host then hangs up. */
   frame(now: number, link: number, lane: number, frame: Frame): void {
     if (!this.connection.knows(link)) return;
-    this.connection.clock.heard(now);
+    if (link === this.connection.live?.link) this.connection.heard(now);
     const delivery = decodeDelivery(frame);
     if (delivery === undefined) return;
     if (delivery.type === 'Welcome') this.connection.welcome(now, link, delivery.body);

@@ -86,10 +86,16 @@ export class Timeline {
   }
 
   /** An own message was accepted at `seq` (`undefined`: ephemeral). Returns it if that is news. */
-  accepted(id: string, seq: number | undefined, at: number, mirrored: boolean): Message | undefined {
-    if (mirrored) this.#mirrored.add(id);
+  accepted(
+    id: string,
+    seq: number | undefined,
+    at: number,
+    safety: { readonly mirrored: boolean; readonly replicas: number | undefined },
+  ): Message | undefined {
+    if (safety.mirrored) this.#mirrored.add(id);
     return this.#change(id, old => {
-      const placed = { ...old, seq: seq ?? old.seq, at, error: undefined };
+      const replicas = safety.replicas ?? old.replicas;
+      const placed = { ...old, seq: seq ?? old.seq, at, replicas, error: undefined };
       return { ...placed, status: seq === undefined ? 'accepted' : this.#status(id, seq) };
     });
   }
@@ -122,8 +128,9 @@ export class Timeline {
 
   #placed(entry: TimelineEntry, replace = true): TimelineEntry {
     if (entry.kind !== 'message' || !entry.own || entry.seq === undefined) return entry;
+    const replicas = this.find(entry.id)?.replicas;
     if (replace) this.#pending = this.#pending.filter(message => message.id !== entry.id);
-    return { ...entry, status: this.#status(entry.id, entry.seq) };
+    return { ...entry, replicas, status: this.#status(entry.id, entry.seq) };
   }
 
   #status(id: string, seq: number): MessageStatus {
@@ -138,9 +145,11 @@ export class Timeline {
       const old = list[index];
       if (old?.kind !== 'message') continue;
       const next = change(old);
-      if (next.status === old.status && next.seq === old.seq && next.error === old.error) return undefined;
+      const same = next.status === old.status && next.seq === old.seq && next.error === old.error;
+      if (same && next.replicas === old.replicas) return undefined;
       list[index] = next;
       this.#view = undefined;
+      if (same) return undefined;
       return next;
     }
     return undefined;

@@ -3,6 +3,7 @@
  * refused. It is kept in memory only. A token that cannot be had does not end a session that can be resumed.
  */
 import type { TokenReason } from '../api';
+import { Code } from '../protocol/reject';
 import type { Entropy, Out } from './effect';
 
 const REFRESH_AT = 0.8;
@@ -114,4 +115,9 @@ export function subjectOf(token: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether a code says that the token was not taken. */
+export function isTokenCode(code: number): boolean {
+  return code === Code.INVALID_TOKEN || code === Code.UNAUTHENTICATED || code === Code.TOKEN_EXPIRED;
 }

@@ -85,10 +85,12 @@ export class Typing {
       .map(other => other.user);
   }
 
-  /** The connection is gone: nothing is known of anybody, and versions may begin anew. */
+  /** The connection is gone: versions begin anew. Who types is believed for as long as they said, so that a short break does not flicker. */
   lost(): void {
-    for (const other of this.#others.values()) this.finished(other.conversation, other.user);
-    this.#others.clear();
+    for (const [key, other] of this.#others) {
+      if (other.until === undefined) this.#others.delete(key);
+      else other.version = 0;
+    }
     this.#own.clear();
   }
 
