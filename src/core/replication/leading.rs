@@ -33,14 +33,14 @@ pub(super) struct Leading {
     inherited: u64,
     pub(super) serves: bool,
     /// When the last heartbeat was sent that the peer answered.
-    peer_lease_ms: Option<u64>,
+    pub(super) peer_lease_ms: Option<u64>,
     /// When the arbiter was asked last that named this process; counts as long as nobody else is in sync.
-    arbiter_lease_ms: Option<u64>,
+    pub(super) arbiter_lease_ms: Option<u64>,
     /// Since when nothing is served.
-    lapsed_ms: Option<u64>,
+    pub(super) lapsed_ms: Option<u64>,
     pub(super) dismissed: bool,
     /// Nothing is acknowledged because the policy forbids to go on alone.
-    stalled: bool,
+    pub(super) stalled: bool,
     beat_ms: u64,
     /// When the peer was heard last in this reign.
     heard_ms: u64,
@@ -120,16 +120,6 @@ impl Leading {
         }
     }
 
-    /// The register named this process at some moment after `asked_ms`.
-    pub(super) fn seen_holding(&mut self, asked_ms: u64) {
-        self.arbiter_lease_ms = self.arbiter_lease_ms.max(Some(asked_ms));
-    }
-
-    /// Whether the lease comes from the arbiter: nobody else could promote itself.
-    pub(super) fn leans_on_arbiter(&self, replica: &Replica) -> bool {
-        !replica.requires_peer(self)
-    }
-
     pub(super) fn deadline(&self, replica: &Replica) -> u64 {
         let mut next = self.beat_ms + replica.config.beat_every_ms;
         if self.serves && replica.config.automatic {
@@ -183,24 +173,8 @@ impl Leading {
         (able && ordered && drained).then_some(handed)
     }
 
-    fn hears(&self, replica: &Replica) -> bool {
+    pub(super) fn hears(&self, replica: &Replica) -> bool {
         replica.now_ms < self.heard_ms + replica.config.silent_after_ms
-    }
-
-    fn lease_until(&self, replica: &Replica) -> u64 {
-        let since_ms = if replica.requires_peer(self) {
-            self.peer_lease_ms
-        } else {
-            self.peer_lease_ms.max(self.arbiter_lease_ms)
-        };
-        since_ms.map_or(0, |since_ms| since_ms + replica.config.lease_ms)
-    }
-
-    fn may_serve(&self, replica: &Replica) -> bool {
-        let side = replica.config.side;
-        let hands_over = replica.pending.iter().any(|pending| pending.next.primary != side);
-        let leased = !replica.config.automatic || replica.now_ms < self.lease_until(replica);
-        (leased || replica.has_mutant(PairMutant::NoLease)) && !hands_over
     }
 }
 
@@ -381,33 +355,6 @@ impl Replica {
             let two = requires || self.has_mutant(PairMutant::AlwaysTwoReplicas);
             self.outcome(Outcome::Commit { upto, replicas: 1 + u8::from(two) });
             self.log.shed(leading.commit, KEEP_BYTES);
-        }
-    }
-
-    /// Under the policy `block` a silent peer stops everything that has to be stored; reads go on while the lease allows.
-    fn watch_stall(&mut self, leading: &mut Leading) {
-        let stuck = self.now_ms >= leading.progress_ms + self.config.disk_stuck_ms;
-        let stalled = self.config.policy == Policy::Block && (stuck || !leading.hears(self));
-        if stalled != leading.stalled {
-            leading.stalled = stalled;
-            self.outcome(Outcome::Stall(stalled));
-        }
-    }
-
-    fn watch_lease(&mut self, leading: &mut Leading) {
-        let serves = leading.may_serve(self);
-        if serves != leading.serves {
-            leading.serves = serves;
-            leading.lapsed_ms = (!serves).then_some(self.now_ms);
-            leading.dismissed = false;
-            self.outcome(Outcome::Serve(serves));
-        }
-        if let Some(lapsed_ms) = leading.lapsed_ms
-            && !leading.dismissed
-            && self.now_ms >= lapsed_ms + self.config.linger_ms
-        {
-            leading.dismissed = true;
-            self.outcome(Outcome::Dismiss);
         }
     }
 }

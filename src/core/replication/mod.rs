@@ -9,10 +9,12 @@ mod config;
 mod fact;
 mod following;
 mod leading;
+mod lease;
 mod log;
 mod message;
 mod mutant;
 mod orders;
+mod reign;
 mod replica;
 mod stream;
 
