@@ -1,6 +1,6 @@
 /** How the page gets in: the development server on the same origin hands out tokens and says where it listens. */
 import { Client, type DuetClient } from '@duet/client';
-import { forcedTransport, type Person } from './settings';
+import { forcedTransport, furtherCertificates, furtherEndpoints, type Person } from './settings';
 
 /** What `GET /dev/token` answers, as far as the page needs it. */
 interface Grant {
@@ -24,7 +24,8 @@ export class Access {
   /** Asks where the server is, and makes a client for it. Rejects when the server does not answer. */
   async open(): Promise<DuetClient> {
     const { endpoints, websocket: webSocket } = await this.#ask();
-    const [first, ...others] = endpoints.map(endpoint => `https://${endpoint}`);
+    const all = [...new Set([...endpoints, ...furtherEndpoints()])];
+    const [first, ...others] = all.map(endpoint => `https://${endpoint}`);
     if (first === undefined) throw new Error('the server names no address');
     const { side, user } = this.person;
     // The certificate is self-signed: WebTransport trusts its hash, WebSocket goes without TLS to where the page came from.
@@ -34,7 +35,7 @@ export class Access {
       getToken: async () => (await this.#ask()).token,
       serverCertificateHashes: async () => {
         const grant = this.#grant ?? (await this.#ask());
-        return [grant.certificate_sha256];
+        return [grant.certificate_sha256, ...furtherCertificates()];
       },
     });
   }

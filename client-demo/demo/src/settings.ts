@@ -42,6 +42,16 @@ export function forcedTransport(): 'webtransport' | 'websocket' | undefined {
   return forced === 'webtransport' || forced === 'websocket' ? forced : undefined;
 }
 
+/** `?endpoint=host:port`, as often as there are further nodes. */
+export function furtherEndpoints(): readonly string[] {
+  return query.getAll('endpoint');
+}
+
+/** `?certificate=`, the SHA-256 of a further node's certificate, as often as there are such. */
+export function furtherCertificates(): readonly string[] {
+  return query.getAll('certificate');
+}
+
 /** The chosen language, if one was chosen. */
 export function storedLanguage(): Language | undefined {
   const language = query.get('lang') ?? recall('language');

@@ -123,6 +123,8 @@ export interface ConnectionInfo {
   readonly rtt: number | undefined;
   /** The reign of the primary; 0 until connected. */
   readonly epoch: number;
+  /** On how many disks the last acknowledged message was; 1 in a pair means that one node is alone. */
+  readonly replicas: number | undefined;
   readonly node: string | undefined;
   readonly session: string | undefined;
   readonly endpoint: string | undefined;

@@ -70,6 +70,7 @@ export class Client implements DuetClient {
       transport: live?.transport,
       rtt: clock.rtt,
       epoch: live?.welcome.epoch ?? saved?.epoch ?? 0,
+      replicas: this.#driver.machine.conversations.replicas,
       node: live?.welcome.node,
       session: live?.welcome.session ?? saved?.session,
       endpoint: live?.address.url,

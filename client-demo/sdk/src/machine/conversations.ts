@@ -50,6 +50,8 @@ export class Conversations {
   readonly #outbox: Outbox;
   readonly #feeds = new Map<string, Feed>();
   readonly #byLane = new Map<number, Feed>();
+  /** On how many disks the last acknowledged message was. */
+  replicas: number | undefined;
   #lanes = 0;
 
   constructor(context: Context) {
@@ -301,6 +303,7 @@ export class Conversations {
 
   #published(now: number, feed: Feed, published: Published): void {
     const { id, seq, atMs, durability, replicas } = published;
+    if (seq !== 0) this.replicas = replicas;
     if (this.#outbox.remove(id) !== undefined || feed.timeline.find(id)?.status === 'accepted') {
       const mirrored = durability === 'mirrored' || replicas >= 2;
       const message = feed.timeline.accepted(id, seq === 0 ? undefined : seq, atMs, {

@@ -1,11 +1,11 @@
-/** The strip: which carrier, how long a round trip takes, which reign. Small, for those who want to know. */
+/** The strip: which carrier, how long a round trip takes, which node, which reign, how many copies. Small, for those who want to know. */
 import type { DuetClient } from '@duet/client';
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { Localized, texts } from '../text/locale';
 import { theme } from './theme';
 import { Ticking, Watching } from './watching';
 
-/** `<duet-strip>`; set `client`. Reflects `data-state`, `data-transport` and `data-epoch`. */
+/** `<duet-strip>`; set `client`. Reflects `data-state`, `data-transport`, `data-node`, `data-epoch` and `data-replicas`. */
 export class DuetStrip extends LitElement {
   static override styles = [
     theme,
@@ -53,11 +53,13 @@ export class DuetStrip extends LitElement {
   protected override willUpdate(): void {
     this.dataset['state'] = this.client?.state ?? 'disconnected';
     this.dataset['transport'] = this.client?.info.transport ?? '';
+    this.dataset['node'] = this.client?.info.node ?? '';
     this.dataset['epoch'] = String(this.client?.info.epoch ?? 0);
+    this.dataset['replicas'] = String(this.client?.info.replicas ?? '');
   }
 
   protected override render(): TemplateResult {
-    const { transport, rtt, epoch } = this.client?.info ?? {};
+    const { transport, rtt, epoch, node, replicas } = this.client?.info ?? {};
     const connected = this.client?.state === 'connected';
     const say = texts();
     const words =
@@ -75,9 +77,21 @@ export class DuetStrip extends LitElement {
           : nothing
       }
       ${
+        connected && node !== undefined
+          ? html`<span title=${say.text('strip.node.title')}>${say.text('strip.node', { node })}</span>`
+          : nothing
+      }
+      ${
         connected
           ? html`<span title=${say.text('strip.epoch.title')}
               >${say.text('strip.epoch', { epoch: String(epoch) })}</span
+            >`
+          : nothing
+      }
+      ${
+        connected && replicas !== undefined
+          ? html`<span title=${say.text('strip.replicas.title')}
+              >${say.text('strip.replicas', { count: replicas })}</span
             >`
           : nothing
       }
