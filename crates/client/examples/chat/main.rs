@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run -p duet-client --example chat -- --name Vera
 //! cargo run -p duet-client --example chat -- --name Ada --role agent
+//! cargo run -p duet-client --example chat -- --page localhost:8080 --page localhost:8081   # both nodes of a pair
 //! ```
 //!
 //! Shows what an application does with the SDK: events drive the screen, input drives the handles, neither waits for
@@ -17,7 +18,6 @@ mod words;
 use dev::Dev;
 use duet_client::{
     Client, Conversation, Events, Options,
-    link::Trust,
     machine::{
         ClientError, ConversationInfo, Event, From, LogEntry, Message, MessageStatus, State, StateChange,
         StatusChange,
@@ -42,13 +42,13 @@ use words::tick;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let dev = Dev::from_arguments()?;
-    let grant = dev.grant().await.map_err(|why| format!("no token from {}: {why}", dev.page))?;
-    let trust = Trust::pinned_hex(&grant.certificate)?;
+    let grant = dev.grant().await.map_err(|why| format!("no token from {why}"))?;
+    let trust = dev::pinned(&grant.certificates)?;
     let tokens = Arc::new(dev.clone());
-    let client = Client::connect(Options { trust, ..Options::new(vec![grant.endpoint.clone()], tokens) })?;
+    let client = Client::connect(Options { trust, ..Options::new(grant.endpoints.clone(), tokens) })?;
     let events = client.events();
     let mut chat = Chat::new(client);
-    say(&format!("{} ({}) at {}; /help for help", dev.name, dev.role, grant.endpoint));
+    say(&format!("{} ({}) at {}; /help for help", dev.name, dev.role, grant.endpoints.join(" and ")));
     chat.run(events, dev.role == "visitor").await?;
     Ok(())
 }
@@ -200,10 +200,8 @@ impl Chat {
         match change.current {
             State::Connected => {
                 let node = change.node.as_ref().map_or("?", DisplayName::as_str);
-                say(&format!(
-                    "· connected to {node}{}",
-                    if change.resumed { ", session resumed" } else { "" }
-                ));
+                let resumed = if change.resumed { ", session resumed" } else { "" };
+                say(&format!("· connected to {node}, epoch {}{resumed}", change.epoch));
             }
             State::Connecting if change.code.is_none() => say("· connecting …"),
             State::Connecting | State::Reconnecting => {
@@ -255,7 +253,8 @@ impl Chat {
         let short: String = text.chars().take(30).collect();
         let why = change.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         if *status != change.status || change.error.is_some() {
-            say(&format!("      {} {short}{why}", tick(change.status)));
+            let copies = change.replicas.map(|n| format!(" ({n} on disk)")).unwrap_or_default();
+            say(&format!("      {} {short}{copies}{why}", tick(change.status)));
         }
         *status = change.status;
     }
