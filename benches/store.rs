@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench store` runs the small ones. `DUET_BENCH_MESSAGES=1000000 cargo bench --bench store` fills a store
 //! with that many messages instead, lets the process that filled it die without closing it, and measures the start.
+//! `DUET_BENCH_SNAPSHOT=1000000 cargo bench --bench store` fills a store with that many, takes a snapshot of it beside
+//! commits, at several paces, and makes a store of it.
 //! The directory is a temporary one; set `TMPDIR` to the disk in question.
 
 #![allow(
@@ -18,9 +20,10 @@ use std::time::{Duration, Instant};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use duet::store::{EventRow, LogItem, Opened, Store, StoreOptions};
+use duet::store::{EventRow, ExportPace, LogItem, Opened, Store, StoreError, StoreOptions, Writer};
 
 const MESSAGES: &str = "DUET_BENCH_MESSAGES";
+const SNAPSHOT: &str = "DUET_BENCH_SNAPSHOT";
 const FILL: &str = "DUET_BENCH_FILL";
 const MESSAGE_BYTES: usize = 300;
 const CONVERSATIONS: u64 = 1_000;
@@ -31,7 +34,10 @@ fn main() {
     match (std::env::var(FILL), std::env::var(MESSAGES)) {
         (Ok(dir), Ok(messages)) => fill(Path::new(&dir), messages.parse().unwrap()),
         (_, Ok(messages)) => start(messages.parse().unwrap()),
-        _ => divan::main(),
+        _ => match std::env::var(SNAPSHOT) {
+            Ok(messages) => snapshot(messages.parse().unwrap()),
+            Err(_) => divan::main(),
+        },
     }
 }
 
@@ -88,6 +94,86 @@ fn start(messages: u64) {
     println!("start after a close, warm:    {}", ready(dir.path()));
     drop_page_cache();
     println!("start after a close, cold:    {}", ready(dir.path()));
+}
+
+/// Takes a snapshot of a store of many messages beside commits, and makes a store of it.
+fn snapshot(messages: u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let from = dir.path().join("from");
+    let Opened { mut writer, reader, .. } = Store::open(&from, StoreOptions::default()).unwrap();
+    while writer.last_index() < messages {
+        let first = writer.last_index() + 1;
+        writer.commit(&items(first, first + 127)).unwrap();
+        if writer.last_index() - writer.checkpoint_index() >= CHECKPOINT_EVERY {
+            writer.checkpoint(writer.last_index(), &changes(512, 1)).unwrap();
+            while writer.truncate_front(writer.last_index() - 10_000).unwrap().more {}
+        }
+    }
+    writer.checkpoint(writer.last_index(), &changes(20_000, 2)).unwrap();
+    println!("alone: {}", commits_until(&mut writer, |began| began.elapsed() >= Duration::from_secs(10)));
+    let path = dir.path().join("snapshot");
+    for mib in [8, 16, 32, 64, 0] {
+        let pace = if mib == 0 { ExportPace::unlimited() } else { ExportPace::bytes_per_s(mib << 20) };
+        std::thread::scope(|scope| {
+            let exporting = scope.spawn(|| reader.export(&path, &pace));
+            // Ten seconds say how the commits fare; the snapshot need not be whole for that, but for the last.
+            let limit = if mib == 0 { Duration::MAX } else { Duration::from_secs(10) };
+            let commits =
+                commits_until(&mut writer, |began| exporting.is_finished() || began.elapsed() >= limit);
+            pace.stop();
+            println!("beside an export at {mib} MiB/s (0: no limit): {commits}");
+            match exporting.join().unwrap() {
+                Ok(done) => println!(
+                    "  {} events, {} state rows, {} MiB in {:.1?}, {} MiB resident",
+                    done.events,
+                    done.state_rows,
+                    done.bytes >> 20,
+                    done.took,
+                    resident_mib()
+                ),
+                Err(StoreError::Interrupted { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+    drop((writer, reader));
+    let imported = Store::import(&path, &dir.path().join("to"), StoreOptions::default()).unwrap();
+    println!(
+        "import of {} events, {} state rows: {:.1?}, {} MiB resident",
+        imported.events,
+        imported.state_rows,
+        imported.took,
+        resident_mib()
+    );
+    println!("start of what was imported: {}", ready(&dir.path().join("to")));
+}
+
+/// Commits groups of 16, 200 a second, with checkpoints when they may be taken; how long the commits took.
+fn commits_until(writer: &mut Writer, done: impl Fn(Instant) -> bool) -> String {
+    let (began, mut took, mut late) = (Instant::now(), Vec::new(), 0);
+    let mut due = began;
+    while !done(began) {
+        let first = writer.last_index() + 1;
+        took.push(writer.commit(&items(first, first + 15)).unwrap().took);
+        if writer.last_index() - writer.checkpoint_index() >= CHECKPOINT_EVERY {
+            match writer.checkpoint(writer.last_index(), &changes(512, 3)) {
+                Ok(_) => {}
+                Err(StoreError::Exporting) => late += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        due += Duration::from_millis(5);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    took.sort();
+    let at = |part: usize| took[(took.len() * part / 1_000).min(took.len() - 1)];
+    format!(
+        "{} groups of 16, p50 {:.2?}, p99 {:.2?}, slowest {:.2?}, {late} checkpoints refused meanwhile",
+        took.len(),
+        at(500),
+        at(990),
+        at(1_000)
+    )
 }
 
 /// Opens the store and reads what a start reads.

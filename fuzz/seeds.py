@@ -43,6 +43,11 @@ def seeds():
     yield "peer", bytes.fromhex("01" "08" "12" "0202fb2c01fd0807060504030201fb2b0102" "00000003" "6f6e65" "00000000")
     yield "peer", bytes.fromhex("01" "05" "02" + "08" * 16 + "fb2c01")
     yield "peer", bytes.fromhex("00" "04" "01" "0302010001" + "05" * 16 + "06" * 16 + "07" * 16)
+    # A script of chunks: a head, a state row "k" = "v", an event with its position of 28 bytes.
+    row = b"\x00\x01\x00\x00\x00\x01kv"
+    event = b"\x00\x1c\x00\x00\x00\x02" + bytes(27) + b"\x01" + b"hi"
+    chunks = [(1, b"\x00" * 10), (2, row), (3, event)]
+    yield "snapshot", b"".join(bytes([kind]) + len(body).to_bytes(2, "big") + body for kind, body in chunks)
     yield "client", bytes(CHAT)
     yield "operations", bytes(NODE)
 

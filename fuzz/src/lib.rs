@@ -11,11 +11,13 @@ mod operations;
 mod peer;
 mod script;
 mod sessions;
+mod snapshots;
 
 pub use client::client;
 pub use operations::operations;
 pub use peer::peer;
 pub use sessions::{capsule, header, settings};
+pub use snapshots::snapshot;
 
 use bytes::{Bytes, BytesMut};
 use duet::core::Entry;

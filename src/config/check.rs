@@ -25,6 +25,8 @@ pub(super) fn check(source: &Source, dev: bool, serving: bool) -> Result<Config,
         free_floor_bytes: ask.number("store.free_floor_mib", 0..=1_048_576)? << 20,
         checkpoint_every: ask.number("store.checkpoint_every", 64..=65_536)?,
         log_keep: ask.number("store.log_keep", 0..=100_000_000)?,
+        log_keep_bytes: ask.number("store.log_keep_bytes", 1 << 20..=1 << 40)?,
+        log_keep_age: Duration::from_secs(3_600 * ask.number::<u64>("store.log_keep_hours", 0..=8_760)?),
     };
     let log = Log {
         level: ask.parsed("log.level", "a level, or a filter such as `info,duet=debug`", |text| {

@@ -81,7 +81,17 @@ pub const KEYS: &[Key] = &[
     key("store.cache_mib", "128", "Page cache of the store, MiB."),
     key("store.free_floor_mib", "256", "Writes are refused while less than this is free on the disk, MiB."),
     key("store.checkpoint_every", "240", "Log entries between two checkpoints at most."),
-    key("store.log_keep", "10000", "Log entries kept behind the last checkpoint."),
+    key(
+        "store.log_keep",
+        "10000",
+        "Log entries that a node that stands alone keeps behind the last checkpoint.",
+    ),
+    key(
+        "store.log_keep_bytes",
+        "1073741824",
+        "Bytes of log entries kept behind the last checkpoint at most.",
+    ),
+    key("store.log_keep_hours", "24", "Hours for which a node of a pair keeps log entries for its peer."),
     key("pair.side", "", "Which node of a pair this is: `a` or `b`. Empty: it stands alone."),
     key("pair.cluster", "", "The pair's id, as `duet pair init` printed it."),
     key("pair.listen", "[::]:4434", "Address for the peer, UDP."),

@@ -111,8 +111,12 @@ pub struct Store {
     pub free_floor_bytes: u64,
     /// Log entries between two checkpoints at most.
     pub checkpoint_every: u64,
-    /// Log entries kept behind the last checkpoint.
+    /// Log entries kept behind the last checkpoint by a node that stands alone.
     pub log_keep: u64,
+    /// Log entries kept at most, bytes.
+    pub log_keep_bytes: u64,
+    /// How long a node of a pair keeps log entries.
+    pub log_keep_age: Duration,
 }
 
 /// What is logged, and how.

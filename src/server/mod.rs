@@ -202,8 +202,8 @@ async fn run(
     // Before the store thread begins, which may find the disk short.
     health.enter(Phase::Ready);
     let store_done = {
-        let (writer, facts, log_keep) = (opened.writer, facts.clone(), config.store.log_keep);
-        thread("store".to_owned(), move || persist::run(writer, &jobs_out, &facts, log_keep))?
+        let (writer, facts, keep) = (opened.writer, facts.clone(), start::retention(&config));
+        thread("store".to_owned(), move || persist::run(writer, &jobs_out, &facts, keep))?
     };
     let elsewhere = config.pair.as_ref().map(|pair| pair.peer_endpoint().to_owned());
     let driver = driver::Driver::new(

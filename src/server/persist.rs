@@ -11,7 +11,7 @@ use super::{
 use crate::{
     admin::metrics as name,
     core::{Append, PairFact, Row},
-    store::{EventRow, GROUP_ENTRIES_MAX, LogItem, StoreError, Writer},
+    store::{EventRow, GROUP_ENTRIES_MAX, LogItem, Retention, StoreError, Writer},
 };
 use metrics::{gauge, histogram};
 use std::{collections::BTreeMap, sync::mpsc::RecvTimeoutError, time::Duration};
@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, sync::mpsc::RecvTimeoutError, time::Duration};
 ///
 /// # Errors
 /// The failure of the disk or the database after which nothing may be written any more.
-pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> Result<(), StoreError> {
+pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, keep: Retention) -> Result<(), StoreError> {
     let mut disk = Disk::new(writer, facts);
     let mut truncate_to = None;
     loop {
@@ -29,8 +29,8 @@ pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> 
             Err(RecvTimeoutError::Timeout) => {
                 disk.writer.settle()?;
                 disk.look_for_space()?;
-                if let Some(index) = disk.take_checkpoint()? {
-                    truncate_to = Some((index + 1).saturating_sub(log_keep));
+                if disk.take_checkpoint()? {
+                    truncate_to = Some(disk.writer.keep_from(&keep));
                 }
                 truncate_to = disk.truncate(truncate_to)?;
                 continue;
@@ -60,8 +60,8 @@ pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, log_keep: u64) -> 
             }
             Some(Job::Append(_)) | None => {}
         }
-        if let Some(index) = disk.take_checkpoint()? {
-            truncate_to = Some((index + 1).saturating_sub(log_keep));
+        if disk.take_checkpoint()? {
+            truncate_to = Some(disk.writer.keep_from(&keep));
         }
         truncate_to = disk.truncate(truncate_to)?;
     }
@@ -132,24 +132,24 @@ impl<'a> Disk<'a> {
         changes.extend(rows);
     }
 
-    /// Takes the checkpoint that is due, if no export reads the state rows just now; its index.
-    fn take_checkpoint(&mut self) -> Result<Option<u64>, StoreError> {
+    /// Takes the checkpoint that is due, if no export reads the state rows just now; whether it was taken.
+    fn take_checkpoint(&mut self) -> Result<bool, StoreError> {
         if !self.writer.can_checkpoint() {
-            return Ok(None);
+            return Ok(false);
         }
-        let Some((index, changes)) = self.put_off.take() else { return Ok(None) };
+        let Some((index, changes)) = self.put_off.take() else { return Ok(false) };
         let rows: Vec<Row> = changes.into_iter().collect();
         let done = match self.with_space(|writer| writer.checkpoint(index, &rows)) {
             Err(StoreError::Exporting) => {
                 self.put_off(index, rows);
-                return Ok(None);
+                return Ok(false);
             }
             done => done?,
         };
         histogram!(name::CHECKPOINT_TOOK).record(done.took.as_secs_f64());
         gauge!(name::CHECKPOINT_INDEX).set(done.index as f64);
         tracing::debug!(index, rows = done.rows, took_ms = done.took.as_millis() as u64, "checkpoint");
-        Ok(Some(index))
+        Ok(true)
     }
 
     /// Does a piece of work that must be done, however long the disk is full. Ends without it only when the driver is gone.
@@ -220,7 +220,7 @@ mod tests {
     use crate::{
         core::{self, ConversationKey, TenantId},
         server::queues,
-        store::{Opened, STATE_VALUE_BYTES_MAX, Store, StoreOptions},
+        store::{ExportPace, Opened, STATE_VALUE_BYTES_MAX, Store, StoreOptions},
     };
     use bytes::Bytes;
     use duet_protocol::ConversationId;
@@ -229,6 +229,10 @@ mod tests {
         let conversation = ConversationKey { tenant: TenantId(1), conversation: ConversationId([7; 16]) };
         let event = core::EventRow { conversation, seq: index, bytes: Bytes::from_static(b"event") };
         Job::Append(Append { index, epoch: 1, bytes: Bytes::from_static(b"entry"), events: vec![event] })
+    }
+
+    fn keep(entries: u64) -> Retention {
+        Retention { entries, bytes: u64::MAX, age: Duration::MAX }
     }
 
     fn rows(value: u8, bytes: usize) -> Vec<Row> {
@@ -266,6 +270,51 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_checkpoints_that_meet_an_export_are_all_in_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { free_floor_bytes: 0, ..StoreOptions::default() };
+        let Opened { mut writer, reader, .. } = Store::open(&dir.path().join("store"), options).unwrap();
+        let Job::Append(first) = append(1) else { unreachable!() };
+        writer.commit(&[item(first)]).unwrap();
+        // Rows enough that the export is still among them, at its slowest, when the checkpoints come.
+        let many: Vec<Row> =
+            (0..4_000_u32).map(|at| (at.to_be_bytes().to_vec(), Some(vec![1; 300]))).collect();
+        writer.checkpoint(1, &many).unwrap();
+        let (facts, mut facts_in) = queues::facts();
+        let (jobs, jobs_out) = queues::jobs();
+        let pace = ExportPace::bytes_per_s(1);
+        let row = |key: u8, value: u8| (vec![0xff, key], Some(vec![value]));
+        let told = &facts;
+        std::thread::scope(|scope| {
+            let exporting = scope.spawn(|| reader.export(&dir.path().join("snapshot"), &pace));
+            let deadline = std::time::Instant::now() + Duration::from_secs(20);
+            while writer.can_checkpoint() {
+                assert!(std::time::Instant::now() < deadline, "the export begins");
+                std::thread::yield_now();
+            }
+            let storing = scope.spawn(move || run(writer, &jobs_out, told, keep(100)));
+            for (index, changes) in [(2, vec![row(1, 1), row(2, 1)]), (3, vec![row(2, 2), row(3, 2)])] {
+                jobs.send(append(index)).unwrap();
+                jobs.send(Job::Checkpoint { index, rows: changes }).unwrap();
+                assert!(matches!(facts_in.blocking_recv(), Some(Fact::Persisted { upto }) if upto == index));
+            }
+            assert_eq!(reader.state(&[0xff, 1]).unwrap(), None, "the export still reads the state rows");
+            pace.stop();
+            assert!(matches!(exporting.join().unwrap(), Err(StoreError::Interrupted { .. })));
+            jobs.send(append(4)).unwrap();
+            jobs.send(Job::Checkpoint { index: 4, rows: vec![row(4, 3)] }).unwrap();
+            drop(jobs);
+            storing.join().unwrap().unwrap();
+        });
+        drop(reader);
+        let Opened { reader, recovered, .. } = Store::open(&dir.path().join("store"), options).unwrap();
+        assert_eq!((recovered.checkpoint, recovered.state().count()), (4, 4_004));
+        for (key, value) in [(1, 1), (2, 2), (3, 2), (4, 3)] {
+            assert_eq!(reader.state(&[0xff, key]).unwrap(), Some(Bytes::from(vec![value])), "row {key}");
+        }
+    }
+
+    #[test]
     fn a_checkpoint_that_cannot_be_written_ends_the_thread_and_leaves_the_one_before_and_the_log_after_it() {
         let dir = tempfile::tempdir().unwrap();
         let options = StoreOptions { free_floor_bytes: 0, ..StoreOptions::default() };
@@ -277,7 +326,7 @@ mod tests {
         (41..=80).for_each(|index| jobs.send(append(index)).unwrap());
         jobs.send(Job::Checkpoint { index: 80, rows: rows(2, STATE_VALUE_BYTES_MAX + 1) }).unwrap();
         jobs.send(append(81)).unwrap();
-        let ended = run(writer, &jobs_out, &facts, 10);
+        let ended = run(writer, &jobs_out, &facts, keep(10));
         assert!(matches!(ended, Err(StoreError::TooLarge { .. })), "{ended:?}");
         let Opened { recovered, .. } = Store::open(dir.path(), options).unwrap();
         let stored: Vec<_> = recovered.state().map(Result::unwrap).collect();
@@ -298,7 +347,7 @@ mod tests {
         jobs.send(Job::Checkpoint { index: 300, rows: vec![(b"k".to_vec(), Some(b"v".to_vec()))] }).unwrap();
         jobs.send(append(301)).unwrap();
         drop(jobs);
-        run(writer, &jobs_out, &facts, 100).unwrap();
+        run(writer, &jobs_out, &facts, keep(100)).unwrap();
         drop(facts);
         let mut reported = Vec::new();
         while let Some(Fact::Persisted { upto }) = facts_in.blocking_recv() {

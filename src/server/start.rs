@@ -9,11 +9,14 @@ use super::{
 use crate::{
     config::Config,
     core::{Core, CoreConfig, Now, PairConfig, State, StoreId},
-    store::{Opened, Reader, Recovered, Store, StoreError, StoreOptions, Writer},
+    store::{Opened, Reader, Recovered, Retention, Store, StoreError, StoreOptions, Writer},
 };
 use bytes::Bytes;
 use duet_protocol::{Limits, TenantName};
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 use tokio::task::spawn_blocking;
 
 /// Threads that read history.
@@ -91,6 +94,15 @@ fn open_store(places: &LostAndFound, options: StoreOptions) -> Result<Opened, Se
             Store::open(&dir, options).map_err(|error| refused(error, &dir, options))
         }
         opened => opened.map_err(|error| refused(error, &dir, options)),
+    }
+}
+
+/// How much of the log is kept: for a peer that was away, so much that it need not take everything; for nobody, little.
+pub(super) fn retention(config: &Config) -> Retention {
+    let store = &config.store;
+    match config.pair {
+        Some(_) => Retention { entries: u64::MAX, bytes: store.log_keep_bytes, age: store.log_keep_age },
+        None => Retention { entries: store.log_keep, bytes: store.log_keep_bytes, age: Duration::MAX },
     }
 }
 

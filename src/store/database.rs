@@ -29,7 +29,6 @@ const TREE_NAME: &str = "duet";
 const LOCK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The open database, shared by the writer and all readers.
-#[derive(Debug)]
 pub(super) struct Database {
     pub(super) tree: Tree,
     db: Db,
@@ -44,6 +43,13 @@ pub(super) struct Database {
     free_floor: u64,
     // Last, so that the lock is released after sled has closed its files.
     directory: Directory,
+}
+
+/// sled prints everything that it holds: nothing of that may come into a log or a message.
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("directory", &self.directory).finish_non_exhaustive()
+    }
 }
 
 impl Database {

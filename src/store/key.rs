@@ -16,6 +16,8 @@ pub(super) const STATE: u8 = 0x04;
 pub(super) const PIECE: u8 = 0x05;
 /// Rows of a checkpoint that is being written, by ordinal.
 pub(super) const STAGED: u8 = 0x06;
+/// Marks of the log's bytes and age, by index.
+pub(super) const MARK: u8 = 0x07;
 
 const LOG_KEY_BYTES: usize = 9;
 const EVENT_KEY_BYTES: usize = 29;
@@ -62,6 +64,19 @@ pub(super) fn staged(ordinal: u32) -> [u8; 5] {
     key
 }
 
+pub(super) fn mark(index: u64) -> [u8; LOG_KEY_BYTES] {
+    let mut key = log(index);
+    key[0] = MARK;
+    key
+}
+
+pub(super) fn mark_index(key: &[u8]) -> Option<u64> {
+    match key {
+        [MARK, index @ ..] => Some(u64::from_be_bytes(index.try_into().ok()?)),
+        _ => None,
+    }
+}
+
 pub(super) fn piece(first_row: &[u8], number: u8) -> Vec<u8> {
     let mut key = joined(PIECE, first_row);
     key.push(number);
@@ -93,6 +108,8 @@ mod tests {
         assert_eq!(state(b"k"), b"\x04k");
         assert_eq!(piece(&log(1), 3), [5, 2, 0, 0, 0, 0, 0, 0, 0, 1, 3]);
         assert_eq!(staged(1), [6, 0, 0, 0, 1]);
+        assert_eq!(mark(258), [7, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!((mark_index(&mark(9)), mark_index(&log(9))), (Some(9), None));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod directory;
 mod entry;
 mod error;
 mod key;
+mod marks;
 mod meta;
 mod open;
 mod reader;
@@ -39,6 +40,7 @@ pub use entry::{
     ENTRY_BYTES_MAX, ENTRY_EVENTS_MAX, EVENT_BYTES_MAX, EventRow, GROUP_ENTRIES_MAX, LogEntry, LogItem,
 };
 pub use error::StoreError;
+pub use marks::Retention;
 pub use meta::FORMAT_VERSION;
 pub use open::{Opened, Store, StoreOptions};
 pub use reader::{Reader, Statistics};

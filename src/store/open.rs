@@ -20,6 +20,7 @@ use super::checkpoint::{self, Head};
 use super::database::{Database, guarded};
 use super::directory::Directory;
 use super::error::StoreError;
+use super::marks::Marks;
 use super::reader::Reader;
 use super::recovered::Recovered;
 use super::writer::Writer;
@@ -93,6 +94,7 @@ impl Store {
         compare(first, last, head.index, acknowledged.index())?;
         database.set_first(first);
         database.set_durable(last);
+        let marks = Marks::load(&database, first)?;
         let said = acknowledged.index();
         // What was found is durable (it was synced before sled read it), so it counts as acknowledged from here on.
         acknowledged.declare(Life::Live, last)?;
@@ -109,7 +111,7 @@ impl Store {
             head: head.clone(),
         };
         let reader = Reader::new(Arc::clone(&database));
-        let writer = Writer::new(database, acknowledged, head, last, options.free_floor_bytes);
+        let writer = Writer::new(database, acknowledged, head, marks, last);
         Ok(Opened { writer, reader, recovered })
     }
 }

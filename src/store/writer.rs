@@ -19,6 +19,7 @@ use super::checkpoint::{Delta, Head, StateChange};
 use super::database::Database;
 use super::entry::{self, GROUP_ENTRIES_MAX, LogItem, limit};
 use super::error::StoreError;
+use super::marks::{self, Marks, Retention};
 use super::space::Space;
 use super::{key, meta, row};
 
@@ -34,6 +35,7 @@ pub struct Writer {
     acknowledged: Acknowledged,
     space: Space,
     head: Head,
+    marks: Marks,
     last: u64,
     poisoned: Option<String>,
 }
@@ -80,11 +82,11 @@ impl Writer {
         database: Arc<Database>,
         acknowledged: Acknowledged,
         head: Head,
+        marks: Marks,
         last: u64,
-        floor: u64,
     ) -> Self {
-        let space = Space::new(database.directory().path(), floor);
-        Self { database, acknowledged, space, head, last, poisoned: None }
+        let space = Space::new(database.directory().path(), database.free_floor());
+        Self { database, acknowledged, space, head, marks, last, poisoned: None }
     }
 
     /// Index of the last entry; 0 while the log is empty.
@@ -100,6 +102,11 @@ impl Writer {
     /// Index of the checkpoint; 0 before the first.
     pub fn checkpoint_index(&self) -> u64 {
         self.head.index
+    }
+
+    /// The lowest index that [`truncate_front`](Self::truncate_front) is to keep.
+    pub fn keep_from(&self, retention: &Retention) -> u64 {
+        self.marks.keep_from(self.head.index, retention)
     }
 
     /// Whether writing may go on below the floor of free space, down to half of it: for what was taken before the floor
@@ -253,15 +260,19 @@ impl Writer {
 
     fn write_slice(&mut self, slice: &[LogItem]) -> Result<Duration, StoreError> {
         let mut batch = Batch::default();
+        let (mut bytes, mut last) = (0, self.last);
         for item in slice {
-            row::put(&mut batch, &key::log(item.index), &item.encode());
+            let value = item.encode();
+            (bytes, last) = (bytes + marks::entry_bytes(value.len()), item.index);
+            row::put(&mut batch, &key::log(item.index), &value);
             for event in &item.events {
                 row::put(&mut batch, &key::event(event.tenant, &event.conversation, event.seq), &event.bytes);
             }
         }
+        self.marks.count(&mut batch, last, bytes);
         self.database.apply(batch)?;
         let barrier = self.database.barrier()?;
-        self.last = slice.last().map_or(self.last, |item| item.index);
+        self.last = last;
         self.database.set_durable(self.last);
         self.acknowledged.record(self.last)?;
         Ok(barrier)
@@ -281,12 +292,14 @@ impl Writer {
             end = start;
             self.last = end - 1;
         }
+        self.marks = Marks::load(&self.database, self.database.first())?;
         Ok(())
     }
 
     /// Removes the entries of `start..end` in one batch, with or without their events.
-    fn remove_entries(&self, start: u64, end: u64, with_events: bool) -> Result<(), StoreError> {
-        let tree = &self.database.tree;
+    fn remove_entries(&mut self, start: u64, end: u64, with_events: bool) -> Result<(), StoreError> {
+        let database = Arc::clone(&self.database);
+        let tree = &database.tree;
         let mut batch = Batch::default();
         for found in tree.range(key::log(start)..key::log(end)) {
             let (log_key, stored) = found.map_err(StoreError::sled("reading entries to remove"))?;
@@ -303,6 +316,11 @@ impl Writer {
                 }
             }
             row::remove(&mut batch, &log_key, &stored);
+        }
+        if with_events {
+            self.marks.cut_back(&mut batch, start);
+        } else {
+            self.marks.cut_front(&mut batch, end);
         }
         self.database.apply(batch)?;
         self.database.barrier().map(drop)

@@ -20,5 +20,6 @@ mod serve;
 mod store;
 mod store_child;
 mod store_model;
+mod store_snapshot;
 mod store_space;
 mod transport;

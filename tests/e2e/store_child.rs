@@ -28,6 +28,8 @@ pub(crate) enum Role {
     WriteWithoutBarrier,
     /// Opens the store and closes it, again and again.
     Reopen,
+    /// Makes the store `store` from the snapshot `snapshot`, opens it, moves it away, again and again.
+    Import,
 }
 
 /// A running child and what it has said.
@@ -139,6 +141,7 @@ fn plays_its_role() {
             write(Path::new(&dir), seed, 300, StoreOptions { device_sync: false, ..options() });
         }
         "Reopen" => reopen(Path::new(&dir)),
+        "Import" => import(Path::new(&dir)),
         other => panic!("no role is called {other}"),
     }
 }
@@ -176,5 +179,17 @@ fn reopen(dir: &Path) {
     while Instant::now() < end {
         let opened = Store::open(dir, options()).unwrap();
         println!("acknowledged {}", opened.writer.last_index());
+    }
+}
+
+fn import(dir: &Path) {
+    let end = Instant::now() + CHILD_LIFE;
+    let (store, aside) = (dir.join("store"), dir.join("aside"));
+    while Instant::now() < end {
+        let imported = Store::import(&dir.join("snapshot"), &store, options()).unwrap();
+        println!("checkpoint {}", imported.index);
+        drop(Store::open(&store, options()).unwrap());
+        std::fs::rename(&store, &aside).unwrap();
+        std::fs::remove_dir_all(&aside).unwrap();
     }
 }

@@ -73,6 +73,7 @@ impl Reader {
 fn write(database: &Arc<Database>, path: &Path, pace: &ExportPace) -> Result<Exported, StoreError> {
     let began = Instant::now();
     let state_rows = database.guard.state_rows()?;
+    let taken_back = database.guard.taken_back();
     let head = Head::read(&database.tree)?;
     if head.index == 0 {
         return Err(StoreError::Refused { what: "there is no checkpoint yet, the log has everything" });
@@ -80,7 +81,6 @@ fn write(database: &Arc<Database>, path: &Path, pace: &ExportPace) -> Result<Exp
     let hold = LogHold::new(database, head.index.max(database.first()))?;
     let file = File::create(path).map_err(StoreError::io("creating a snapshot"))?;
     let out = SnapshotWriter::new(file, &head.encode()).map_err(StoreError::io(WRITING))?;
-    let taken_back = database.guard.taken_back();
     let mut export = Export { database, path, pace, out, due: began, unsynced: 0, taken_back };
     for found in StateRows::new(database, head.families.clone(), &[]) {
         let (key, value) = found?;

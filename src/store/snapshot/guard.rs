@@ -5,7 +5,7 @@
 //! Everything else goes on beside an export: events are written once, and the log only grows.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use crate::store::error::StoreError;
 pub(in crate::store) struct Guard {
     /// Held while state rows change, and while they are exported.
     state_rows: Mutex<()>,
+    /// An export waits for the state rows: no further checkpoint begins before it.
+    wanted: AtomicBool,
     /// Held while an export runs: there is one at a time.
     export: Mutex<()>,
     holds: Mutex<Holds>,
@@ -36,6 +38,9 @@ impl Guard {
     /// # Errors
     /// `Exporting`, at once.
     pub(in crate::store) fn try_state_rows(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
+        if self.wanted.load(Ordering::SeqCst) {
+            return Err(StoreError::Exporting);
+        }
         taken(self.state_rows.try_lock())
     }
 
@@ -45,12 +50,15 @@ impl Guard {
     /// `Exporting` when that takes longer than [`CHECKPOINT_DEADLINE`].
     pub(super) fn state_rows(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
         let deadline = Instant::now() + CHECKPOINT_DEADLINE;
-        loop {
-            match self.try_state_rows() {
+        self.wanted.store(true, Ordering::SeqCst);
+        let state_rows = loop {
+            match taken(self.state_rows.try_lock()) {
                 Err(_) if Instant::now() < deadline => std::thread::sleep(CHECKPOINT_POLL),
-                result => return result,
+                result => break result,
             }
-        }
+        };
+        self.wanted.store(false, Ordering::SeqCst);
+        state_rows
     }
 
     /// The right to export at all.
