@@ -11,6 +11,8 @@
 //! [`Answer::Unknown`] in every other case, never a guess. `docs/arbiters.md` tells operators which to use. It starts no task
 //! and makes no queue: who opens it brings the threads that may block on a disk.
 
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod file;
 mod machine;
 pub mod register;
@@ -58,6 +60,14 @@ pub enum ArbiterError {
     /// The node's certificate.
     #[error(transparent)]
     Identity(#[from] BadIdentity),
+    /// A file that the configuration names.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The configuration asks for what this binary does not have.
     #[error("pair.arbiter = \"etcd\": this binary was built without the feature `etcd`")]
     NoEtcd,
@@ -75,6 +85,8 @@ pub struct Arbiter {
 enum Kind {
     Manual,
     Witness(Box<WitnessCaller>),
+    #[cfg(feature = "etcd")]
+    Etcd(Box<etcd::EtcdCaller>),
 }
 
 impl Arbiter {
@@ -89,6 +101,9 @@ impl Arbiter {
                 let identity = Identity::load(&place.identity, place.cluster, Member::Node(place.side))?;
                 Kind::Witness(Box::new(WitnessCaller::new(address, place.cluster, &identity)?))
             }
+            #[cfg(feature = "etcd")]
+            config::Arbiter::Etcd(etcd) => Kind::Etcd(Box::new(etcd::EtcdCaller::new(etcd, place.cluster)?)),
+            #[cfg(not(feature = "etcd"))]
             config::Arbiter::Etcd(_) => return Err(ArbiterError::NoEtcd),
         };
         let local = Register::open(&place.directory, place.cluster, run)?;
@@ -107,6 +122,8 @@ impl Arbiter {
         match self.kind {
             Kind::Manual => "manual",
             Kind::Witness(_) => "witness",
+            #[cfg(feature = "etcd")]
+            Kind::Etcd(_) => "etcd",
         }
     }
 
@@ -119,6 +136,8 @@ impl Arbiter {
                 return answer.unwrap_or(Answer::Unknown);
             }
             Kind::Witness(witness) => witness.answer(question, deadline).await,
+            #[cfg(feature = "etcd")]
+            Kind::Etcd(etcd) => etcd.answer(question, deadline).await,
         };
         let learnt = match (answer, question) {
             (Answer::Value(value), _) => value,

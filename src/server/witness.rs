@@ -80,7 +80,7 @@ pub fn witness(config: &Config, options: &WitnessOptions) -> Result<(), ServeErr
 /// # Errors
 /// A sentence for the operator; the register is as it was then.
 pub fn restore_witness(config: &Config, files: &[PathBuf]) -> Result<Cfg, String> {
-    let (cluster, _) = required(config).map_err(|error| error.to_string())?;
+    let cluster = required_cluster(config).map_err(|error| error.to_string())?;
     let mut newest: Option<Cfg> = None;
     for path in files {
         let found = arbiter::file::read(path).map_err(|error| error.to_string())?;
@@ -105,10 +105,17 @@ pub(super) fn run_blocking() -> RunBlocking {
     Arc::new(|job| drop(tokio::task::spawn_blocking(job)))
 }
 
+fn required_cluster(config: &Config) -> Result<ClusterId, ServeError> {
+    config.witness.cluster.ok_or_else(|| missing("witness.cluster"))
+}
+
+fn missing(key: &'static str) -> ServeError {
+    ServeError::Missing { command: "duet witness", key }
+}
+
 fn required(config: &Config) -> Result<(ClusterId, IdentityFiles), ServeError> {
     let witness = &config.witness;
-    let missing = |key| ServeError::Missing { command: "duet witness", key };
-    let cluster = witness.cluster.ok_or_else(|| missing("witness.cluster"))?;
+    let cluster = required_cluster(config)?;
     let ca = witness.ca_file.clone().ok_or_else(|| missing("witness.ca_file"))?;
     let TlsFiles { certificate, key } =
         witness.tls.clone().ok_or_else(|| missing("witness.certificate_file"))?;

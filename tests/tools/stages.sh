@@ -7,10 +7,10 @@ run_tests() { # run_tests <heading> <limit-seconds> <nextest filter> <cargo test
   local heading=$1 limit=$2 filter=$3 passed
   shift 3
   if has_nextest; then
-    step "$heading" "$limit" cargo nextest run --workspace --all-features --locked -E "$filter"
+    step "$heading" "$limit" cargo nextest run --workspace --features "$(features)" --locked -E "$filter"
     passed=$(closing_line 'tests? run: [0-9]+ passed' | grep -oE '[0-9]+')
   else
-    step "$heading" "$limit" cargo test --workspace --all-features --locked --no-fail-fast "$@"
+    step "$heading" "$limit" cargo test --workspace --features "$(features)" --locked --no-fail-fast "$@"
     passed=$(grep -oE '[0-9]+ passed' "$last_log" | awk '{ sum += $1 } END { print sum + 0 }')
   fi
   ((passed > 0)) || give_up "“$heading” ran no test"
@@ -31,14 +31,14 @@ other_binaries() {
 rust_test_stages() {
   # Apart, so that the time of the compiler is not taken for the time of the tests.
   if has_nextest; then
-    step "Rust tests, compiled" 1500 cargo nextest run --workspace --all-features --locked --no-run
+    step "Rust tests, compiled" 1500 cargo nextest run --workspace --features "$(features)" --locked --no-run
   else
-    step "Rust tests, compiled" 1500 cargo test --workspace --all-features --locked --no-run
+    step "Rust tests, compiled" 1500 cargo test --workspace --features "$(features)" --locked --no-run
   fi
   run_tests "Tidy rules" 600 'binary(tidy)' --test tidy
   # shellcheck disable=SC2046
   run_tests "Unit and integration tests" 600 'not binary(/^(tidy|sim|e2e)$/)' --lib --bins $(other_binaries)
-  step "Documentation tests" 300 cargo test --quiet --workspace --all-features --locked --doc
+  step "Documentation tests" 300 cargo test --quiet --workspace --features "$(features)" --locked --doc
 }
 
 simulation_stages() {
@@ -63,7 +63,7 @@ web_test_stages() {
 
 lint_stages() {
   step "Rust format" 60 cargo fmt --all --check
-  step "Clippy" 900 cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+  step "Clippy" 900 cargo clippy --workspace --all-targets --features "$(features)" --locked -- -D warnings
   step "Core without I/O" 300 env RUSTFLAGS="" cargo check --lib --no-default-features --locked
   step "Licences, bans and sources" 60 cargo deny --log-level error check licenses bans sources
   step "TypeScript format" 60 $web run --silent format:check

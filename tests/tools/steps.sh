@@ -15,6 +15,22 @@ export CARGO_TERM_COLOR=never NO_COLOR=1 npm_config_update_notifier=false npm_co
 
 target_name=; budget=0; steps_done=0; figures=; child=; last_log=; failed_because=
 
+# Cargo features for tests and checks. etcd's client is generated while it is built: without protoc and the definitions that
+# come with it (Debian: protobuf-compiler, libprotobuf-dev) everything else is built and tested.
+features() {
+  if protoc_is_here; then printf 'mutants,etcd'; else printf 'mutants'; fi
+}
+
+protoc_is_here() {
+  local place
+  if [[ -z ${PROTOC:-} ]] && ! command -v protoc >/dev/null; then return 1; fi
+  if [[ -n ${PROTOC_INCLUDE:-} ]]; then return 0; fi
+  for place in /usr/include /usr/local/include /opt/homebrew/include "$(dirname "$(command -v "${PROTOC:-protoc}")")/../include"; do
+    if [[ -e $place/google/protobuf/struct.proto ]]; then return 0; fi
+  done
+  return 1
+}
+
 begin() {
   target_name=$1; budget=$2; SECONDS=0
   mkdir -p "target/steps/$target_name"

@@ -123,7 +123,11 @@ pub(crate) async fn after_a_lost_reply_the_swap_is_unknown_and_happened(mut subj
     proxy.set(Fault::LoseReplies);
     let next = of(&subject, 1, 1);
     assert_eq!(swap(&caller, next).await, Answer::Unknown);
-    assert_eq!(read(&caller).await, Answer::NotSent, "a new connection cannot be made");
+    let answer = read(&caller).await;
+    assert!(
+        [Answer::NotSent, Answer::Value(Some(next))].contains(&answer),
+        "over a new connection, if one can be made: {answer:?}"
+    );
     proxy.set(Fault::None);
     assert_eq!(value(&caller).await, Some(next));
 }

@@ -1,5 +1,7 @@
 //! The arbiters, by one set of laws: manual, witness, etcd.
 
+#[cfg(feature = "etcd")]
+mod etcd;
 mod history;
 mod laws;
 mod proxy;
@@ -62,11 +64,6 @@ macro_rules! unknown_outcomes {
             }
 
             #[tokio::test]
-            async fn a_swap_that_was_given_up_may_still_happen_later() {
-                laws::a_swap_that_was_given_up_may_still_happen_later(Subject::start($kind).await).await;
-            }
-
-            #[tokio::test]
             async fn nothing_was_sent_to_an_arbiter_that_is_down() {
                 laws::nothing_was_sent_to_an_arbiter_that_is_down(Subject::start($kind).await).await;
             }
@@ -77,3 +74,12 @@ macro_rules! unknown_outcomes {
 conformance!(manual, Kind::Manual);
 conformance!(by_witness, Kind::Witness);
 unknown_outcomes!(on_the_way_to_the_witness, Kind::Witness);
+#[cfg(feature = "etcd")]
+conformance!(by_etcd, Kind::Etcd);
+#[cfg(feature = "etcd")]
+unknown_outcomes!(on_the_way_to_etcd, Kind::Etcd);
+
+#[tokio::test]
+async fn a_swap_that_was_given_up_may_still_happen_later() {
+    laws::a_swap_that_was_given_up_may_still_happen_later(Subject::start(Kind::Witness).await).await;
+}

@@ -23,6 +23,19 @@ use std::{
 pub(crate) enum Kind {
     Manual,
     Witness,
+    #[cfg(feature = "etcd")]
+    Etcd,
+}
+
+impl Kind {
+    /// What a request holds that can change the register, where it can be seen.
+    fn word(self) -> Option<&'static [u8]> {
+        match self {
+            #[cfg(feature = "etcd")]
+            Self::Etcd => Some(b"DUETCFG1"),
+            _ => None,
+        }
+    }
 }
 
 /// An arbiter that runs, and what is needed to ask it.
@@ -47,7 +60,7 @@ impl Subject {
         let mut subject = Self { kind, dir, cluster, process, proxy, manual, callers: 0 };
         subject.launch("127.0.0.1:0".parse().unwrap());
         if let Some(process) = &subject.process {
-            subject.proxy = Some(Proxy::start(process.address).await);
+            subject.proxy = Some(Proxy::start(process.address, kind.word()).await);
         }
         subject
     }
@@ -58,6 +71,8 @@ impl Subject {
                 self.manual = Some(Arc::new(self.open("manual", Side::A, &config::Arbiter::Manual)));
             }
             Kind::Witness => self.process = Some(witness(self.dir.path(), listen, &["--allow-same-machine"])),
+            #[cfg(feature = "etcd")]
+            Kind::Etcd => self.process = Some(super::etcd::start(self.dir.path(), listen, &[])),
         }
     }
 
@@ -102,12 +117,14 @@ impl Subject {
         let config = match self.kind {
             Kind::Manual => config::Arbiter::Manual,
             Kind::Witness => config::Arbiter::Witness(address.to_string()),
+            #[cfg(feature = "etcd")]
+            Kind::Etcd => config::Arbiter::Etcd(super::etcd::config(&format!("http://{address}"))),
         };
         let side = if self.callers.is_multiple_of(2) { Side::B } else { Side::A };
         Arc::new(self.open(&format!("node-{}", self.callers), side, &config))
     }
 
-    fn open(&self, name: &str, side: Side, config: &config::Arbiter) -> Arbiter {
+    pub(crate) fn open(&self, name: &str, side: Side, config: &config::Arbiter) -> Arbiter {
         let pair = self.dir.path().join("pair");
         let identity = IdentityFiles {
             ca: pair.join("pair-ca.pem"),
@@ -121,7 +138,7 @@ impl Subject {
 
 /// A process that listens; killed when it is dropped.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) address: SocketAddr,
 }
 
