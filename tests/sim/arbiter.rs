@@ -70,6 +70,7 @@ impl World {
         if answer == Answer::Swapped {
             self.note(|| format!("the register is {value:?}"));
             self.check_members();
+            self.ambush();
         }
         let plan = self.pair_plan();
         let (range, loss) = (plan.arbiter_ms, if self.calm { 0 } else { plan.arbiter_loss });

@@ -64,6 +64,8 @@ pub(crate) enum PairHappening {
     Stuck(usize, u32),
     /// The process ends because its disk has failed.
     Dies(usize, u32),
+    /// Something breaks at the worst moment.
+    Ambush,
     Operator,
 }
 
@@ -78,7 +80,12 @@ impl PairHappening {
             | Self::LogRead { node, .. }
             | Self::Snapshot(node, _)
             | Self::Stuck(node, _) => Some(*node),
-            Self::Dial | Self::Asked(..) | Self::Reborn(..) | Self::Dies(..) | Self::Operator => None,
+            Self::Dial
+            | Self::Asked(..)
+            | Self::Reborn(..)
+            | Self::Dies(..)
+            | Self::Ambush
+            | Self::Operator => None,
         }
     }
 }
@@ -230,6 +237,7 @@ impl World {
                     self.crash(node, down_ms);
                 }
             }
+            PairHappening::Ambush => self.spring_ambush(),
             PairHappening::Operator => self.operate(),
         }
     }

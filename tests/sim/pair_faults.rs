@@ -31,10 +31,16 @@ impl World {
             10 | 11 => {
                 let until_ms = self.now_ms + self.rng.between((200, 5_000));
                 let slow_ms = self.rng.between((50, 4_000));
-                self.pair_mut().peer.slow[node] = (until_ms, slow_ms);
+                let bulk = self.rng.chance(500);
+                let peer = &mut self.pair_mut().peer;
+                (peer.slow[node], peer.slow_bulk) = ((until_ms, slow_ms), bulk);
             }
             12..15 => {
-                let ms = if self.rng.chance(500) { (100, 1_500) } else { (1_000, 5_000) };
+                // Often about as long as a standby waits before it asks to reign.
+                let ms = *self
+                    .rng
+                    .pick(&[(100, 1_500), (1_000, 5_000), (1_400, 2_200)])
+                    .unwrap_or(&(1_000, 5_000));
                 let ms = self.rng.between(ms);
                 self.pause(node, ms);
             }
@@ -53,6 +59,37 @@ impl World {
                 let ms = self.rng.between((1_000, 3_000));
                 self.disk_fails(node, ms);
             }
+        }
+    }
+
+    /// The register has just changed: the moment at which a fault hurts most.
+    pub(crate) fn ambush(&mut self) {
+        let chance = self.pair_plan().ambush;
+        if !self.calm && self.rng.chance(chance) {
+            let in_ms = self.rng.below(250);
+            self.later(in_ms, crate::world::Happening::Pair(crate::pair::PairHappening::Ambush));
+        }
+    }
+
+    pub(crate) fn spring_ambush(&mut self) {
+        if self.calm {
+            return;
+        }
+        let node = self.rng.below(2) as usize;
+        match self.rng.below(6) {
+            0..3 => {
+                let down_ms = self.rng.between((10, 700));
+                self.crash(node, down_ms);
+            }
+            3 => {
+                let ms = self.rng.between((200, 2_200));
+                self.pause(node, ms);
+            }
+            4 => {
+                let (from, ms) = ([node == 0, node == 1], self.rng.between((100, 3_000)));
+                self.partition(from, ms);
+            }
+            _ => self.switch_over(),
         }
     }
 

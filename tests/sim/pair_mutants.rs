@@ -1,6 +1,6 @@
 //! Every deliberate defect of the pair must be found, as those of the core are.
 
-use crate::{live, plan::Case, world::Outcome};
+use crate::{live, number, plan::Case, world::Outcome};
 use duet::core::PairMutant;
 
 /// Each mutant with a seed on which it is found.
@@ -56,12 +56,18 @@ fn every_mutant_of_the_pair_is_found_from_its_recorded_seed_on() {
     }
 }
 
-/// Looks for a seed for each mutant; `cargo test --test sim --features mutants -- --ignored --nocapture find_pair_seeds`.
+/// Looks for a seed for each mutant, or for the one that `DUET_SIM_MUTANT` names, in `DUET_SIM_SEEDS` seeds;
+/// `cargo test --test sim --features mutants -- --ignored --nocapture find_pair_seeds`.
 #[test]
 #[ignore = "a tool: prints the first seed on which each mutant is found"]
 fn find_pair_seeds() {
+    let wanted = std::env::var("DUET_SIM_MUTANT").ok();
+    let seeds = number("DUET_SIM_SEEDS").unwrap_or(1_000);
     for mutant in PairMutant::ALL {
-        let found = (1..=SEARCHED).find_map(|seed| with(seed, *mutant).violation.map(|what| (seed, what)));
+        if wanted.as_ref().is_some_and(|wanted| *wanted != format!("{mutant:?}")) {
+            continue;
+        }
+        let found = (1..=seeds).find_map(|seed| with(seed, *mutant).violation.map(|what| (seed, what)));
         match found {
             Some((seed, what)) => println!("(PairMutant::{mutant:?}, {seed}), // {what:.200}"),
             None => println!("{mutant:?} SURVIVES"),
@@ -72,5 +78,3 @@ fn find_pair_seeds() {
 fn with(seed: u64, mutant: PairMutant) -> Outcome {
     live(seed, Case { pair: true, pair_mutant: Some(mutant), ..Case::default() }, false)
 }
-
-const SEARCHED: u64 = 2_000;

@@ -10,8 +10,12 @@ pub(crate) struct PairPlan {
     /// Whether there is an arbiter; without one an operator decides.
     pub(crate) automatic: bool,
     pub(crate) policy: Policy,
-    /// The peer link drops, doubles and reorders single messages, which no real one does.
-    pub(crate) rude: bool,
+    /// In a thousand: the peer link drops, doubles and reorders single messages, which no real one does.
+    pub(crate) rude: u64,
+    /// What entries take longer than heartbeats, at most.
+    pub(crate) bulk_ms: u64,
+    /// In a thousand: something breaks right after the register changed.
+    pub(crate) ambush: u64,
     /// One way of the peer link, milliseconds.
     pub(crate) peer_ms: (u64, u64),
     /// One way to the arbiter.
@@ -36,7 +40,9 @@ impl PairPlan {
             cluster: ClusterId(rng.bytes()),
             automatic,
             policy: if rng.chance(200) { Policy::Block } else { Policy::Solo },
-            rude: rng.chance(200),
+            rude: if rng.chance(200) { *rng.pick(&[25, 150]).unwrap_or(&25) } else { 0 },
+            bulk_ms: if rng.chance(300) { rng.between((50, 1_500)) } else { 0 },
+            ambush: *rng.pick(&[0, 100, 400]).unwrap_or(&0),
             peer_ms: *rng.pick(&[(0, 2), (0, 10), (1, 60), (20, 300)]).unwrap_or(&(0, 10)),
             arbiter_ms: *rng.pick(&[(0, 3), (1, 30), (10, 250)]).unwrap_or(&(1, 30)),
             arbiter_loss: *rng.pick(&[0, 20, 150]).unwrap_or(&0),

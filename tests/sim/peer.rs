@@ -19,6 +19,8 @@ pub(crate) struct PeerLinks {
     blocked_until_ms: [u64; 2],
     /// What each node sends takes this much longer until then.
     pub(crate) slow: [(u64, u64); 2],
+    /// Whether heartbeats are spared that.
+    pub(crate) slow_bulk: bool,
 }
 
 #[derive(Debug, Default)]
@@ -44,21 +46,23 @@ impl World {
     pub(crate) fn send_to_peer(&mut self, from: usize, stream: Stream, message: &PeerMessage) {
         let Some(number) = self.pair_mut().peer.ends[from] else { return };
         let plan = self.pair_plan();
-        let (rude, range) = (plan.rude && !self.calm, plan.peer_ms);
+        let (rude, range) = (if self.calm { 0 } else { plan.rude }, plan.peer_ms);
+        let bulk_ms = if self.calm || matches!(stream, Stream::Beats) { 0 } else { plan.bulk_ms };
         let mut copies = 1;
-        if rude {
-            copies = if self.rng.chance(25) { 0 } else { 1 + u64::from(self.rng.chance(25)) };
+        if rude > 0 {
+            copies = if self.rng.chance(rude) { 0 } else { 1 + u64::from(self.rng.chance(rude)) };
         }
         self.note(|| format!("node {from} says {message:?}"));
         let to = 1 - from;
         for _ in 0..copies {
-            let mut in_ms = self.rng.between(range);
-            let overtaken = rude && self.rng.chance(40);
+            let mut in_ms = self.rng.between(range) + self.rng.below(bulk_ms + 1);
+            let overtaken = rude > 0 && self.rng.chance(rude + 15);
             in_ms += if overtaken { self.rng.between((20, 600)) } else { 0 };
             let now_ms = self.now_ms;
             let peer = &mut self.pair_mut().peer;
             let (until_ms, slow_ms) = peer.slow[from];
-            in_ms += if now_ms < until_ms { slow_ms } else { 0 };
+            let slow = now_ms < until_ms && (!peer.slow_bulk || matches!(stream, Stream::Bulk));
+            in_ms += if slow { slow_ms } else { 0 };
             let mut at_ms = now_ms.max(peer.blocked_until_ms[from]) + in_ms;
             let Some(link) = peer.links.get_mut(&number) else { return };
             if !overtaken {
@@ -214,7 +218,7 @@ impl World {
     pub(crate) fn heal_peer_link(&mut self) {
         let peer = &mut self.pair_mut().peer;
         (peer.blocked_until_ms, peer.slow) = ([0; 2], [(0, 0); 2]);
-        if self.pair_plan().rude {
+        if self.pair_plan().rude > 0 {
             // A real link loses nothing: what was lost for good is said again on a new one.
             self.break_peer_link([0; 2], [0; 2]);
         }
