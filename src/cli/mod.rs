@@ -1,6 +1,7 @@
 //! What the commands of the binary share: answers on standard output, complaints on standard error, exit statuses.
 
 pub(crate) mod pair;
+pub(crate) mod settings;
 pub(crate) mod witness;
 
 use std::{io::Write as _, process::ExitCode};
