@@ -5,7 +5,7 @@
 
 use crate::{link::LinkId, node::whole, pair::side, restored, wire::tenant_id, world::World};
 use bytes::Bytes;
-use duet::core::{ConversationKey, Effect, Role};
+use duet::core::{ConversationKey, Effect, Policy, Role};
 use duet_protocol::{Delivery, delivery::Published};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -164,6 +164,11 @@ impl World {
         if said.replicas < 2 && in_sync && !said.duplicate {
             return self
                 .violated(format!("I10: entry {index} is said to be on one disk while both are in sync"));
+        }
+        if said.replicas < 2 && self.pair_plan().policy == Policy::Block {
+            return self.violated(format!(
+                "P5: entry {index} is acknowledged on one disk, which the policy forbids"
+            ));
         }
         self.truth.promise(index, said.replicas);
     }

@@ -43,7 +43,8 @@ rust_test_stages() {
 
 simulation_stages() {
   run_tests "Simulated worlds and mutants" 900 'binary(sim)' --test sim
-  figure "$(closing_line '[0-9]+ seeds from .*')"
+  figure "$(closing_line '[0-9]+ seeds from [0-9]+ .alone.*')"
+  figure "$(closing_line '[0-9]+ seeds from [0-9]+ .pair.*')"
 }
 
 end_to_end_stages() {
