@@ -137,7 +137,7 @@ impl Arbiter {
             }
             Kind::Witness(witness) => witness.answer(question, deadline).await,
             #[cfg(feature = "etcd")]
-            Kind::Etcd(etcd) => etcd.answer(question, deadline).await,
+            Kind::Etcd(etcd) => Box::pin(etcd.answer(question, deadline)).await,
         };
         let learnt = match (answer, question) {
             (Answer::Value(value), _) => value,
