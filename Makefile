@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := tests/tools
 
-.PHONY: help demo test prerequisites fmt lint tidy sim crash fuzz bench audit
+.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash fuzz bench audit
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
@@ -16,6 +16,9 @@ help: ## show this list
 
 demo: ## a visitor and an agent chat in your browser: builds everything, serves until Ctrl-C (or SECONDS=n)
 	@$(TOOLS)/demo $(SECONDS)
+
+demo-pair: ## the same on a replicated pair, with a button that kills the primary while you chat (or SECONDS=n)
+	@$(TOOLS)/demo-pair $(SECONDS)
 
 test: ## everything that CI runs: checks, tests, browsers (25 min warm, 45 min cold on two cores)
 	@$(TOOLS)/test

@@ -8,6 +8,10 @@ interface Grant {
   readonly endpoints: readonly string[];
   readonly websocket: string;
   readonly certificate_sha256: string;
+  /** Of a pair: where each endpoint's WebSocket is, every node's certificate, and that there are two. */
+  readonly websockets?: readonly string[];
+  readonly certificates_sha256?: readonly string[];
+  readonly pair?: boolean;
 }
 
 /** A client for one person. `name` may change until it connects. */
@@ -23,21 +27,30 @@ export class Access {
 
   /** Asks where the server is, and makes a client for it. Rejects when the server does not answer. */
   async open(): Promise<DuetClient> {
-    const { endpoints, websocket: webSocket } = await this.#ask();
+    const { endpoints, websocket, websockets = [websocket] } = await this.#ask();
     const all = [...new Set([...endpoints, ...furtherEndpoints()])];
-    const [first, ...others] = all.map(endpoint => `https://${endpoint}`);
-    if (first === undefined) throw new Error('the server names no address');
+    if (all.length === 0) throw new Error('the server names no address');
+    const addresses = all.map((endpoint, i) => {
+      const [url, webSocket] = [`https://${endpoint}`, websockets[i]];
+      return webSocket === undefined ? url : { url, webSocket };
+    });
     const { side, user } = this.person;
     // The certificate is self-signed: WebTransport trusts its hash, WebSocket goes without TLS to where the page came from.
-    return new Client([{ url: first, webSocket }, ...others], {
+    return new Client(addresses, {
       namespace: `${side}.${user}`,
       transport: forcedTransport() ?? 'auto',
       getToken: async () => (await this.#ask()).token,
       serverCertificateHashes: async () => {
-        const grant = this.#grant ?? (await this.#ask());
-        return [grant.certificate_sha256, ...furtherCertificates()];
+        const { certificate_sha256: own, certificates_sha256: both = [own] } =
+          this.#grant ?? (await this.#ask());
+        return [...both, ...furtherCertificates()];
       },
     });
+  }
+
+  /** Whether two nodes stand behind the page; known once it was opened. */
+  get isPair(): boolean {
+    return this.#grant?.pair === true;
   }
 
   async #ask(): Promise<Grant> {

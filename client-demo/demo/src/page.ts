@@ -21,6 +21,7 @@ import { html, LitElement, nothing, type TemplateResult } from 'lit';
 import { ExternalLink, Languages, SunMoon } from 'lucide';
 import { Access } from './access';
 import { pageStyle } from './page.style';
+import './pair';
 import {
   type Appearance,
   isNamed,
@@ -83,10 +84,15 @@ export class DuetDemo extends LitElement {
           <h1><img src="/icon.svg" width="24" height="24" alt="" />Duet</h1>
           ${this.#choices()}
         </div>
+        ${this.#isPair() ? html`<duet-demo-pair></duet-demo-pair>` : nothing}
         ${narrow.matches && this.#only === undefined ? this.#tabs() : nothing}
       </header>
       <main>${sides.map(side => this.#panel(side))}</main>
     `;
+  }
+
+  #isPair(): boolean {
+    return SIDES.some(side => this.#access[side].isPair);
   }
 
   #choices(): TemplateResult {
