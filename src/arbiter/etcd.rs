@@ -83,7 +83,7 @@ impl EtcdCaller {
 
     /// The answer, before the deadline.
     pub async fn answer(&self, question: Question, deadline: Instant) -> Answer {
-        let got = timeout_at(deadline, self.get()).await.unwrap_or(Err(Failed::Slow));
+        let got = timeout_at(deadline, Box::pin(self.get())).await.unwrap_or(Err(Failed::Slow));
         let (client, (value, revision)) = match got {
             Ok(got) => got,
             Err(error) => {
@@ -100,7 +100,7 @@ impl EtcdCaller {
             return Answer::Value(value);
         }
         let put = self.put(client.kv_client(), &next, revision);
-        match timeout_at(deadline, put).await.unwrap_or(Err(Failed::Slow)) {
+        match timeout_at(deadline, Box::pin(put)).await.unwrap_or(Err(Failed::Slow)) {
             Ok(answer) => {
                 self.say_well();
                 answer
