@@ -43,6 +43,8 @@ pub struct ConnectionInfo {
     pub node: Option<DisplayName>,
     /// The reign of the primary; 0 until connected.
     pub epoch: u64,
+    /// On how many disks the last acknowledged message was; 1 in a pair means that one node is alone.
+    pub replicas: Option<u8>,
     /// Round trip, smoothed.
     pub rtt: Option<Duration>,
 }
@@ -152,6 +154,7 @@ impl Client {
             endpoint: view.endpoint.clone(),
             node: view.node.clone(),
             epoch: view.epoch,
+            replicas: view.replicas,
             rtt: view.rtt,
         }
     }

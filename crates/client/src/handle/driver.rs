@@ -49,6 +49,7 @@ pub(super) struct View {
     pub(super) error: Option<ClientError>,
     pub(super) me: Option<Me>,
     pub(super) epoch: u64,
+    pub(super) replicas: Option<u8>,
     pub(super) endpoint: Option<String>,
     pub(super) node: Option<DisplayName>,
     pub(super) rtt: Option<Duration>,
@@ -63,6 +64,7 @@ impl View {
             error: None,
             me: None,
             epoch: 0,
+            replicas: None,
             endpoint: None,
             node: None,
             rtt: None,
@@ -279,11 +281,16 @@ impl Driver {
     fn show(&mut self) {
         let rtt = self.links.last_key_value().and_then(|(_, link)| link.rtt());
         let (me, epoch, leaving) = (self.machine.me(), self.machine.epoch(), !self.leaving.is_empty());
+        let replicas = self.machine.replicas();
         self.view.send_if_modified(|view| {
-            let changed =
-                view.rtt != rtt || view.epoch != epoch || view.leaving != leaving || view.me.as_ref() != me;
+            let changed = view.rtt != rtt
+                || view.epoch != epoch
+                || view.replicas != replicas
+                || view.leaving != leaving
+                || view.me.as_ref() != me;
             if changed {
                 (view.rtt, view.epoch, view.leaving, view.me) = (rtt, epoch, leaving, me.cloned());
+                view.replicas = replicas;
             }
             changed
         });

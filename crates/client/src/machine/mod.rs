@@ -215,6 +215,12 @@ impl Machine {
         self.session.epoch
     }
 
+    /// On how many disks the last acknowledged message was; 1 in a pair means that one node is alone.
+    #[must_use]
+    pub fn replicas(&self) -> Option<u8> {
+        self.session.replicas
+    }
+
     /// Up to where events of a shown conversation were told: those that [`Machine::poll_output`] has not given yet
     /// count as told, so it is to be kept only after all were taken.
     #[must_use]

@@ -12,6 +12,9 @@ impl Machine {
     /// A message has a position.
     pub(super) fn published(&mut self, conversation: ConversationId, published: Published) {
         let Published { id, seq, at_ms, durability, replicas, .. } = published;
+        if seq != 0 {
+            self.session.replicas = Some(replicas);
+        }
         let status = accepted_status(durability, replicas);
         if !self.settle_message(conversation, id, (seq, at_ms), status, Some(replicas)) {
             if self.outbox.ephemeral_answered(id) {

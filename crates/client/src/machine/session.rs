@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) asked_at_ms: u64,
     /// How long the last such answer took.
     pub(crate) round_trip_ms: u64,
+    /// On how many disks the last acknowledged message was.
+    pub(crate) replicas: Option<u8>,
     /// Whether the last welcome went on with a session.
     pub(crate) resumed: bool,
     /// A hello was sent and not answered yet.

@@ -165,6 +165,7 @@ fn how_safe_a_message_is_reaches_the_application() {
         Event::MessageStatus(change) if change.id == id => Some((change.status, change.replicas)),
         _ => None,
     });
+    assert_eq!(pair.machine.replicas(), Some(1));
     assert!(
         told.clone().any(|told| told == (MessageStatus::Accepted, Some(1))),
         "{:?}",
