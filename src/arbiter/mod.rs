@@ -27,7 +27,7 @@ use crate::{
     core::{Answer, Cfg, ClusterId, Question, Side},
     peer::{BadIdentity, Identity, IdentityFiles, Member},
 };
-use register::version;
+use register::place;
 use std::{path::PathBuf, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 use witness::WitnessCaller;
@@ -155,7 +155,7 @@ impl Arbiter {
     pub async fn adopt(&self, learnt: Cfg) -> bool {
         match timeout(DEADLINE, self.local.adopt(learnt)).await {
             Ok(Answer::Swapped) => true,
-            Ok(Answer::Value(held)) => version(held) >= learnt.ver,
+            Ok(Answer::Value(held)) => place(held) >= place(Some(learnt)),
             _ => false,
         }
     }
@@ -163,7 +163,7 @@ impl Arbiter {
     /// Keeps what the arbiter said, for the day when the arbiter is lost. An answer does not fail because of it.
     async fn copy(&self, cfg: Cfg) {
         let held = self.local.held().flatten();
-        if version(held) < cfg.ver && timeout(COPY_MAX, self.local.adopt(cfg)).await.is_err() {
+        if place(held) < place(Some(cfg)) && timeout(COPY_MAX, self.local.adopt(cfg)).await.is_err() {
             tracing::warn!(ver = cfg.ver, "the disk is too slow for a copy of the arbiter's value");
         }
     }

@@ -80,7 +80,7 @@ impl Register {
     /// was raised, the value otherwise.
     pub async fn adopt(&self, learnt: Cfg) -> Answer {
         match self.held() {
-            Some(Some(held)) if held.ver >= learnt.ver => Answer::Value(Some(held)),
+            Some(Some(held)) if place(Some(held)) >= place(Some(learnt)) => Answer::Value(Some(held)),
             _ => self.write(move |shared| shared.adopt(&learnt)).await,
         }
     }
@@ -135,7 +135,7 @@ impl Shared {
     fn adopt(&self, learnt: &Cfg) -> Answer {
         let mut file = lock(&self.file);
         let View::Holds(value) = *lock(&self.view) else { return Answer::Unknown };
-        let newer = learnt.cluster == self.cluster && learnt.ver > version(value);
+        let newer = learnt.cluster == self.cluster && place(Some(*learnt)) > place(value);
         if newer { self.replace(&mut file, value, learnt) } else { Answer::Value(value) }
     }
 
@@ -166,8 +166,13 @@ impl Shared {
     }
 }
 
+/// Which of two values is newer. Two registers without an arbiter count their versions apart: the reign decides first.
+pub(super) fn place(value: Option<Cfg>) -> (u64, u64) {
+    value.map_or((0, 0), |cfg| (cfg.epoch, cfg.ver))
+}
+
 /// The version of a value; an empty register has 0.
-pub(super) fn version(value: Option<Cfg>) -> u64 {
+fn version(value: Option<Cfg>) -> u64 {
     value.map_or(0, |cfg| cfg.ver)
 }
 

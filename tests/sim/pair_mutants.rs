@@ -22,15 +22,19 @@ const RECORDED: &[(PairMutant, u64)] = &[
     (PairMutant::LeaseFromReceipt, 21),
     (PairMutant::TrustLostDisk, 7),
     (PairMutant::ApplyUncommitted, 1),
+    (PairMutant::EchoWhilePromoting, 85),
     (PairMutant::AlwaysTwoReplicas, 1),
 ];
 
-/// Not found so far.
+/// Not found in 4,000 seeds. `NoFence`: what is acknowledged names the newest epoch that the standby has seen, which the old
+/// primary does not count, and a primary that steps down over a conflict is another process on another link.
+/// `SettleOnStaleRead`: as long as a swap is of unknown outcome the next question is a swap that settles it, not a read.
+/// `ForgetMaxEpoch`: an epoch of which no entry is durable has acknowledged nothing; what is left is a lease of less than
+/// a second. The others need a standby with a long tail of its own, and a message lost or late at that very moment.
 const AT_LARGE: &[PairMutant] = &[
     PairMutant::NoFence,
     PairMutant::ForgetMaxEpoch,
     PairMutant::SettleOnStaleRead,
-    PairMutant::EchoWhilePromoting,
     PairMutant::SwitchoverWithoutDrain,
     PairMutant::PrefixByIndex,
     PairMutant::AckOfOldEpoch,
