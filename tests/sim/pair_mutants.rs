@@ -23,6 +23,7 @@ const RECORDED: &[(PairMutant, u64)] = &[
     (PairMutant::TrustLostDisk, 7),
     (PairMutant::ApplyUncommitted, 1),
     (PairMutant::EchoWhilePromoting, 85),
+    (PairMutant::PrefixByIndex, 595),
     (PairMutant::AlwaysTwoReplicas, 1),
 ];
 
@@ -36,7 +37,6 @@ const AT_LARGE: &[PairMutant] = &[
     PairMutant::ForgetMaxEpoch,
     PairMutant::SettleOnStaleRead,
     PairMutant::SwitchoverWithoutDrain,
-    PairMutant::PrefixByIndex,
     PairMutant::AckOfOldEpoch,
 ];
 
