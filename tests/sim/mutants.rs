@@ -7,8 +7,8 @@ use duet::core::Mutant;
 const RECORDED: &[(Mutant, u64)] = &[
     (Mutant::ReleaseBeforeDurable, 1),
     (Mutant::NoDedup, 6),
-    (Mutant::DuplicateAnsweredEarly, 266),
-    (Mutant::ForgetWithoutFloor, 8),
+    (Mutant::DuplicateAnsweredEarly, 436),
+    (Mutant::ForgetWithoutFloor, 13),
     (Mutant::LiveTooEarly, 6),
     (Mutant::OverflowIgnored, 4),
     (Mutant::CheckpointWithoutDedup, 1),

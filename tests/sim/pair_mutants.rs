@@ -5,26 +5,26 @@ use duet::core::PairMutant;
 
 /// Each mutant with a seed on which it is found.
 const RECORDED: &[(PairMutant, u64)] = &[
-    (PairMutant::SoloBeforeSwap, 4),
+    (PairMutant::SoloBeforeSwap, 8),
     (PairMutant::PromoteOutOfSync, 1),
     (PairMutant::ExpandBeforeCaughtUp, 1),
-    (PairMutant::RequireAfterExpand, 4),
+    (PairMutant::RequireAfterExpand, 5),
     (PairMutant::SameEpochOnRestart, 1),
     (PairMutant::AckBeforeOwnDisk, 1),
     (PairMutant::AckBeforePeerDisk, 1),
     (PairMutant::CommitAlone, 1),
-    (PairMutant::AckLogEnd, 6),
-    (PairMutant::SettleOnTimeout, 80),
-    (PairMutant::OwnByEpoch, 19),
+    (PairMutant::AckLogEnd, 7),
+    (PairMutant::SettleOnTimeout, 120),
+    (PairMutant::OwnByEpoch, 38),
     (PairMutant::NoTruncate, 6),
-    (PairMutant::DurableOverTruncate, 12),
-    (PairMutant::NoLease, 29),
-    (PairMutant::LeaseFromReceipt, 21),
-    (PairMutant::TrustLostDisk, 7),
+    (PairMutant::DurableOverTruncate, 27),
+    (PairMutant::NoLease, 32),
+    (PairMutant::LeaseFromReceipt, 116),
+    (PairMutant::TrustLostDisk, 43),
     (PairMutant::ApplyUncommitted, 1),
     (PairMutant::EchoWhilePromoting, 85),
     (PairMutant::PrefixByIndex, 595),
-    (PairMutant::AlwaysTwoReplicas, 1),
+    (PairMutant::AlwaysTwoReplicas, 3),
 ];
 
 /// Not found in 4,000 seeds. `NoFence`: what is acknowledged names the newest epoch that the standby has seen, which the old
