@@ -27,8 +27,9 @@ const RECORDED: &[(PairMutant, u64)] = &[
     (PairMutant::AlwaysTwoReplicas, 3),
 ];
 
-/// Not found in 4,000 seeds. `NoFence`: what is acknowledged names the newest epoch that the standby has seen, which the old
-/// primary does not count, and a primary that steps down over a conflict is another process on another link.
+/// Not found in 4,000 seeds, or on one of them only: `NoFence` stops progress on seed 3480. What is acknowledged names the
+/// newest epoch that the standby has seen, which the old primary does not count, and a primary that steps down over a conflict
+/// is another process on another link, so that little is left for the fence to do.
 /// `SettleOnStaleRead`: as long as a swap is of unknown outcome the next question is a swap that settles it, not a read.
 /// `ForgetMaxEpoch`: an epoch of which no entry is durable has acknowledged nothing; what is left is a lease of less than
 /// a second. The others need a standby with a long tail of its own, and a message lost or late at that very moment.
@@ -41,7 +42,7 @@ const AT_LARGE: &[PairMutant] = &[
 ];
 
 /// A change of the product moves every history a little: so many seeds from the recorded one on are tried.
-const TRIES: u64 = 300;
+const TRIES: u64 = 2_000;
 
 #[test]
 fn every_mutant_of_the_pair_has_a_recorded_seed() {

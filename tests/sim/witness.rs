@@ -252,10 +252,11 @@ impl World {
         }
     }
 
-    /// What was given up is in lost+found, unless the disk that had it was lost.
+    /// What was given up and acknowledged to somebody is in lost+found.
     pub(crate) fn check_given_up(&mut self) {
         let pair = self.pair_mut();
-        let missing = pair.witness.given_up.iter().find(|(bytes, _)| !pair.lost_and_found.contains(bytes));
+        let promised = pair.witness.given_up.iter().filter(|(_, promised)| *promised > 0);
+        let missing = promised.clone().find(|(bytes, _)| !pair.lost_and_found.contains(bytes));
         if missing.is_some() {
             self.violated("P9: an acknowledged entry was given up and is not in lost+found".into());
         }
