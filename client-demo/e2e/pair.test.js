@@ -76,6 +76,36 @@ describe('when the primary of a pair is killed', () => {
     assert.deepEqual(await visitor.texts(), ['before', 'after']);
   });
 
+  it('an upgrade of one node after the other is no more than a switchover to a chat', async () => {
+    const visitor = await visitorOf(at, 'Olga');
+    const agent = await agentOf(at);
+    await take(agent, 'Olga');
+    await inSync(at.stage);
+    const [first, second] = await standbyAndPrimary(at.stage);
+    const lines = [];
+    let upgraded = false;
+    const chat = async () => {
+      while (!upgraded) {
+        lines.push(`line ${lines.length + 1}`);
+        await visitor.say(lines.at(-1));
+        await visitor.sees(lines.at(-1), ...STORED);
+      }
+    };
+    const upgrade = async () => {
+      await at.stage.restart(first);
+      await at.stage.operate(['status', '--wait', '60']);
+      await at.stage.operate(['switchover'], [second]);
+      await at.stage.restart(second);
+      await at.stage.operate(['status', '--wait', '60']);
+      upgraded = true;
+    };
+    await Promise.all([chat(), upgrade()]);
+    assert.deepEqual(await standbyAndPrimary(at.stage), [second, first]);
+    await agent.reads(lines.at(-1));
+    assert.deepEqual(await agent.texts(), lines);
+    assert.deepEqual(await visitor.texts(), lines);
+  });
+
   it('a foreign page can neither kill a node nor read a token', async () => {
     const { page } = at.server;
     const order = headers => fetch(`${page}demo/pair/kill`, { method: 'POST', headers });
@@ -99,6 +129,11 @@ async function inSync(stage) {
       status.every(({ report }) => report?.in_sync === true) && status.some(({ report }) => report.serving)
     );
   });
+}
+
+async function standbyAndPrimary(stage) {
+  const status = await stage.status();
+  return ['standby', 'primary'].map(role => status.find(({ report }) => report?.role === role)?.side);
 }
 
 async function primary(stage) {

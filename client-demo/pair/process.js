@@ -36,6 +36,7 @@ export class Process {
 
   /** Starts it, and waits until it is ready. */
   async start() {
+    this.#stopping = false;
     await rm(this.#readyFile, { force: true });
     const child = spawn(this.#binary, this.#arguments, {
       stdio: ['ignore', 'ignore', 'inherit'],
@@ -63,7 +64,7 @@ export class Process {
     await this.#end('SIGKILL');
   }
 
-  /** Asks it to stop, and makes it when it takes too long; it is not started again. */
+  /** Asks it to stop, and makes it when it takes too long; it stays ended until `start`. */
   async stop() {
     this.#stopping = true;
     clearTimeout(this.#again);

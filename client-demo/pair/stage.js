@@ -18,6 +18,7 @@ export const DEBUG_BINARY = fileURLToPath(new URL('../../target/debug/duet', imp
 
 /** The witness and the nodes, with what an operator sees of them. */
 export class Stage {
+  #binary;
   #dir;
   #witness;
   nodes = [];
@@ -41,6 +42,7 @@ export class Stage {
   }
 
   async #open({ binary, restartAfterMs, logLevel, tell }) {
+    this.#binary = binary;
     const dir = name => join(this.#dir, name);
     const witness = `127.0.0.1:${await freePort()}`;
     for (const side of ['a', 'b']) {
@@ -62,7 +64,7 @@ export class Stage {
     const [a, b] = this.nodes;
     const clients = ['--client-a', a.endpoint, '--client-b', b.endpoint];
     const plan = ['--a', a.peer, '--b', b.peer, ...clients, '--witness', witness];
-    await promisify(execFile)(binary, ['pair', 'init', '--dir', dir('pair'), ...plan], { env: CLEAN });
+    await run(binary, ['pair', 'init', '--dir', dir('pair'), ...plan], { env: CLEAN });
     const common = { binary, restartAfterMs, tell };
     const log = ['--log-level', logLevel];
     this.#witness = new Process({
@@ -134,6 +136,21 @@ export class Stage {
     return primary.side;
   }
 
+  /** An operator's `duet pair <words>` with the admin listeners of `sides`; rejects when its exit status is not 0. */
+  async operate(words, sides = ['a', 'b']) {
+    const nodes = this.nodes.filter(({ side }) => sides.includes(side));
+    const admins = nodes.flatMap(({ admin }) => ['--admin', `127.0.0.1:${admin}`]);
+    const { stdout } = await run(this.#binary, ['pair', ...words, ...admins], { env: CLEAN });
+    return stdout;
+  }
+
+  /** Stops a node gracefully and starts it again, as an upgrade does. */
+  async restart(side) {
+    const node = this.nodes.find(each => each.side === side).process;
+    await node.stop();
+    await node.start();
+  }
+
   /** Ends everything that was started, and removes its data. */
   async stop() {
     const all = [this.#witness, ...this.nodes.map(({ process: node }) => node)];
@@ -152,4 +169,5 @@ export async function json(address) {
   return answer.json();
 }
 
+const run = promisify(execFile);
 const ANSWER_WITHIN_MS = 2_000;
