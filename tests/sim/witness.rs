@@ -252,11 +252,14 @@ impl World {
         }
     }
 
-    /// What was given up and acknowledged to somebody is in lost+found.
+    /// What was given up and acknowledged to somebody is in lost+found, or is acknowledged again: the operator may have gone
+    /// back to the node that had it.
     pub(crate) fn check_given_up(&mut self) {
-        let pair = self.pair_mut();
-        let promised = pair.witness.given_up.iter().filter(|(_, promised)| *promised > 0);
-        let missing = promised.clone().find(|(bytes, _)| !pair.lost_and_found.contains(bytes));
+        let Some(pair) = &self.pair else { return };
+        let kept = |bytes: &Bytes| {
+            pair.lost_and_found.contains(bytes) || self.truth.log.iter().any(|(known, _)| known == bytes)
+        };
+        let missing = pair.witness.given_up.iter().find(|(bytes, promised)| *promised > 0 && !kept(bytes));
         if missing.is_some() {
             self.violated("P9: an acknowledged entry was given up and is not in lost+found".into());
         }
