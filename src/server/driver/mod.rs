@@ -137,7 +137,7 @@ impl Driver {
                     Some(Fact::Drain(deadline)) => {
                         self.health.enter(Phase::Draining);
                         let left = deadline.saturating_duration_since(Instant::now());
-                        drain = Some(Drain { tell_at: Instant::now() + left / 2, deadline, told: false });
+                        drain = Some(Drain { tell_at: Instant::now() + left / 2, deadline, told: false, left: None });
                         self.hand_over();
                     }
                     Some(fact) => self.take_fact(fact),
@@ -173,7 +173,8 @@ impl Driver {
             drain.told = true;
             self.outlets.shut_down(drain.deadline.saturating_duration_since(now));
         }
-        now >= drain.deadline || (settled && drain.told && self.outlets.is_empty())
+        let done = settled && drain.told && self.outlets.is_empty();
+        now >= drain.deadline || (done && self.has_left(drain, now))
     }
 
     fn take_arrival(&mut self, arrival: Arrival, draining: bool) {
@@ -335,6 +336,8 @@ struct Drain {
     tell_at: Instant,
     deadline: Instant,
     told: bool,
+    /// When the peer was told that this process stops.
+    left: Option<Instant>,
 }
 
 /// Arrivals that are taken at once.

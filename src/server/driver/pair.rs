@@ -1,6 +1,6 @@
 //! The driver of a node of a pair: what link, operator and disk say goes to the core, what the core wants to the port.
 
-use super::Driver;
+use super::{Drain, Driver};
 use crate::{
     admin::pair::Refused,
     core::{Input, LogGone, PairFact, PairOrder, Role},
@@ -9,7 +9,10 @@ use crate::{
         queues::{Job, ReadJob},
     },
 };
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot;
 
 impl Driver {
@@ -35,9 +38,19 @@ impl Driver {
         if matches!(self.core.role(), Some(Role::Primary { in_sync: true, .. })) {
             let (reply, _) = oneshot::channel();
             self.about_pair(|port| port.order(PairOrder::Switchover, reply));
-        } else if self.port.is_some() {
-            self.handle(Input::Pair(PairFact::Stopping));
         }
+    }
+
+    /// Whether the peer knows that this process stops, so that it does not wait for it: told when this node reigns no more.
+    pub(super) fn has_left(&mut self, drain: &mut Drain, now: Instant) -> bool {
+        if self.port.is_none() {
+            return true;
+        }
+        let left = *drain.left.get_or_insert_with(|| {
+            self.handle(Input::Pair(PairFact::Stopping));
+            now
+        });
+        now >= left + LAST_WORD
     }
 
     /// A barrier that takes too long on a node of a pair is a reason to hand over.
@@ -69,6 +82,9 @@ impl Driver {
         }
     }
 }
+
+/// How long the last word to the peer may take until it is out.
+const LAST_WORD: Duration = Duration::from_millis(50);
 
 /// A disk that takes longer for one group is stuck.
 const DISK_STUCK_AFTER: Duration = Duration::from_secs(3);
