@@ -44,7 +44,9 @@ impl World {
         if self.nodes[chosen].disk.register.map_or(0, |cfg| cfg.epoch) < forced {
             return;
         }
-        let accept_data_loss = down > 2 && (self.pair_plan().accepts_loss || self.calm);
+        // Once in a life: whoever accepts loss in favour of one node and then of the other has two histories to mend by hand.
+        let accepts = self.pair_plan().accepts_loss && forced == 0;
+        let accept_data_loss = down > 2 && (accepts || self.calm);
         self.promote(chosen, accept_data_loss);
     }
 

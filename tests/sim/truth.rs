@@ -142,7 +142,6 @@ impl Truth {
         for (bytes, _) in self.log.iter().take(upto as usize) {
             kept.absorb(bytes)?;
         }
-        kept.reigns = self.reigns;
         *self = kept;
         Ok(())
     }
