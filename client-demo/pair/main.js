@@ -1,10 +1,12 @@
 /** `make demo-pair`: a pair and its page until SIGINT or SIGTERM. `DUET_BIN` names the binary, `PAGE_PORT` the page's port. */
-import { once } from 'node:events';
 import { Front } from './front.js';
 import { DEBUG_BINARY, Stage } from './stage.js';
 
 const binary = process.env.DUET_BIN ?? DEBUG_BINARY;
-const asked = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), once(process, 'SIGHUP')]);
+// Listened to until the end: whoever asks twice, as a terminal and a script do together, must not leave processes behind.
+const asked = new Promise(resolve => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, resolve);
+});
 const tell = text => process.stdout.write(`${text}\n`);
 
 const stage = await Stage.start({ binary, tell, logLevel: process.env.DUET_LOG_LEVEL ?? 'error' });
