@@ -87,7 +87,10 @@ async fn deliver(
     }
     match &sent {
         Ok(bytes) => tracing::info!(bytes, "the peer took the snapshot"),
-        Err(error) => tracing::warn!(%error, "the peer did not take the snapshot"),
+        Err(error) => {
+            tracing::warn!(%error, "the peer did not take the snapshot");
+            hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
     }
     sent.is_ok()
 }

@@ -44,7 +44,7 @@ pub struct Exported {
     pub sha256: [u8; 32],
     /// Time spent.
     pub took: Duration,
-    /// Keeps the log from `index` on. Drop it once the peer has caught up, or will not any more.
+    /// Keeps the log from `index` on, for two hours at most. Drop it once the peer has caught up, or will not any more.
     pub hold: LogHold,
 }
 

@@ -29,7 +29,22 @@ pub(in crate::store) struct Guard {
 #[derive(Debug, Default)]
 struct Holds {
     next: u64,
-    floors: BTreeMap<u64, u64>,
+    floors: BTreeMap<u64, Floor>,
+}
+
+/// How far the front of the log may go for one hold, and since when it holds.
+#[derive(Debug, Clone, Copy)]
+struct Floor {
+    index: u64,
+    since: Instant,
+}
+
+impl Holds {
+    /// The lowest index that somebody holds, and may still hold at this time.
+    fn lowest(&self, now: Instant) -> Option<u64> {
+        let good = |floor: &&Floor| now.saturating_duration_since(floor.since) < HOLD_MAX;
+        self.floors.values().filter(good).map(|floor| floor.index).min()
+    }
 }
 
 impl Guard {
@@ -82,7 +97,7 @@ impl Guard {
     /// Moves the first entry up to what `choose` makes of the lowest index that is held, and never beyond that.
     pub(in crate::store) fn move_first(&self, database: &Database, choose: impl FnOnce(u64) -> u64) -> u64 {
         let holds = self.holds();
-        let until = choose(holds.floors.values().min().copied().unwrap_or(u64::MAX));
+        let until = choose(holds.lowest(Instant::now()).unwrap_or(u64::MAX));
         if until > database.first() {
             database.set_first(until);
         }
@@ -94,7 +109,8 @@ impl Guard {
     }
 }
 
-/// Keeps the log from an index on until it is dropped. Whoever holds it bounds for how long: the log grows meanwhile.
+/// Keeps the log from an index on until it is dropped, for [`HOLD_MAX`] at most: the log grows meanwhile, and a peer that
+/// is not there by then needs another snapshot.
 #[derive(Debug)]
 pub struct LogHold {
     database: Arc<Database>,
@@ -114,7 +130,7 @@ impl LogHold {
         }
         let id = holds.next;
         holds.next += 1;
-        holds.floors.insert(id, from);
+        holds.floors.insert(id, Floor { index: from, since: Instant::now() });
         drop(holds);
         Ok(Self { database: Arc::clone(database), id })
     }
@@ -122,7 +138,7 @@ impl LogHold {
     /// Lets go of the log below `from`: the peer has it.
     pub fn advance(&self, from: u64) {
         if let Some(floor) = self.database.guard.holds().floors.get_mut(&self.id) {
-            *floor = from.max(*floor);
+            floor.index = from.max(floor.index);
         }
     }
 }
@@ -144,5 +160,22 @@ fn taken<'a, T>(
     }
 }
 
+/// Longest time for which a hold counts.
+const HOLD_MAX: Duration = Duration::from_secs(2 * 3_600);
 const CHECKPOINT_DEADLINE: Duration = Duration::from_secs(30);
 const CHECKPOINT_POLL: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forgotten_hold_does_not_keep_the_log_for_ever() {
+        let since = Instant::now();
+        let floors = [(0, Floor { index: 5, since }), (1, Floor { index: 9, since: since + HOLD_MAX / 2 })];
+        let holds = Holds { next: 2, floors: floors.into() };
+        assert_eq!(holds.lowest(since), Some(5));
+        assert_eq!(holds.lowest(since + HOLD_MAX), Some(9));
+        assert_eq!(holds.lowest(since + HOLD_MAX * 2), None);
+    }
+}
