@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := tests/tools
 
-.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash fuzz bench audit
+.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash failover fuzz bench audit
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
@@ -40,6 +40,9 @@ sim: ## seeded worlds of the simulator, SEEDS=1000 from FROM=1; a failure prints
 
 crash: ## kill -9 of a server under load, CYCLES=200 times on the same data
 	@$(TOOLS)/crash $(CYCLES)
+
+failover: ## failover after failover of a pair, N=1000 times with CLIENTS=200 who write, for SECONDS=7200 at most
+	@$(TOOLS)/failover "$(N)" "$(CLIENTS)" "$(SECONDS)"
 
 fuzz: ## any bytes at all, SECONDS=60 shared by the targets of fuzz/
 	@$(TOOLS)/fuzz $(or $(SECONDS),60)

@@ -5,7 +5,7 @@ mod lanes;
 mod loss;
 mod node;
 mod refusals;
-mod relay;
+pub(crate) mod relay;
 mod rotation;
 mod standing;
 mod stranger;
