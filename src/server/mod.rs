@@ -203,7 +203,9 @@ async fn run(
     health.enter(Phase::Ready);
     let store_done = {
         let (writer, facts, keep) = (opened.writer, facts.clone(), start::retention(&config));
-        thread("store".to_owned(), move || persist::run(writer, &jobs_out, &facts, keep))?
+        let own_entries = || pair::OwnEntries::new(opened.reader.clone(), &config.data_dir);
+        let own = config.pair.is_some().then(own_entries);
+        thread("store".to_owned(), move || persist::run(writer, &jobs_out, &facts, keep, own.as_ref()))?
     };
     let elsewhere = config.pair.as_ref().map(|pair| pair.peer_endpoint().to_owned());
     let driver = driver::Driver::new(

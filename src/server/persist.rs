@@ -6,6 +6,7 @@
 
 use super::{
     driver::Fact,
+    pair::OwnEntries,
     queues::{Facts, Job, Jobs},
 };
 use crate::{
@@ -20,7 +21,13 @@ use std::{collections::BTreeMap, sync::mpsc::RecvTimeoutError, time::Duration};
 ///
 /// # Errors
 /// The failure of the disk or the database after which nothing may be written any more.
-pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, keep: Retention) -> Result<(), StoreError> {
+pub(super) fn run(
+    writer: Writer,
+    jobs: &Jobs,
+    facts: &Facts,
+    keep: Retention,
+    own: Option<&OwnEntries>,
+) -> Result<(), StoreError> {
     let mut disk = Disk::new(writer, facts);
     let mut truncate_to = None;
     loop {
@@ -47,6 +54,10 @@ pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, keep: Retention) -
         match then {
             Some(Job::Checkpoint { index, rows }) => disk.put_off(index, rows),
             Some(Job::Truncate { after }) => {
+                let alone = disk.writer.meta_get(ALONE)?.is_some_and(|alone| !alone.is_empty());
+                if let Some(own) = own.filter(|_| alone) {
+                    own.keep(after)?;
+                }
                 disk.writer.truncate_back(after)?;
                 if facts.blocking_send(Fact::Pair(PairFact::Truncated)).is_err() {
                     return disk.writer.settle();
@@ -57,6 +68,10 @@ pub(super) fn run(writer: Writer, jobs: &Jobs, facts: &Facts, keep: Retention) -
                 if facts.blocking_send(Fact::Pair(PairFact::EpochSaved(epoch))).is_err() {
                     return disk.writer.settle();
                 }
+            }
+            Some(Job::Alone(alone)) => {
+                let value: &[u8] = if alone { &[1] } else { &[] };
+                disk.with_space(|writer| writer.meta_set(ALONE, value))?;
             }
             Some(Job::Append(_)) | None => {}
         }
@@ -96,6 +111,10 @@ const SPACE_RETRY: Duration = Duration::from_millis(500);
 
 /// Under this name the store keeps the highest epoch that this node of a pair has seen, big-endian.
 pub(super) const MAX_EPOCH: &str = "max_epoch";
+
+/// Under this name the store keeps whether this node of a pair may have acknowledged alone since it was last in sync:
+/// empty for no.
+const ALONE: &str = "alone";
 
 /// A group of entries, and the job of another kind that follows it, if any.
 fn collect(first: Job, jobs: &Jobs) -> (Vec<LogItem>, Option<Job>) {
@@ -292,7 +311,7 @@ mod tests {
                 assert!(std::time::Instant::now() < deadline, "the export begins");
                 std::thread::yield_now();
             }
-            let storing = scope.spawn(move || run(writer, &jobs_out, told, keep(100)));
+            let storing = scope.spawn(move || run(writer, &jobs_out, told, keep(100), None));
             for (index, changes) in [(2, vec![row(1, 1), row(2, 1)]), (3, vec![row(2, 2), row(3, 2)])] {
                 jobs.send(append(index)).unwrap();
                 jobs.send(Job::Checkpoint { index, rows: changes }).unwrap();
@@ -326,12 +345,34 @@ mod tests {
         (41..=80).for_each(|index| jobs.send(append(index)).unwrap());
         jobs.send(Job::Checkpoint { index: 80, rows: rows(2, STATE_VALUE_BYTES_MAX + 1) }).unwrap();
         jobs.send(append(81)).unwrap();
-        let ended = run(writer, &jobs_out, &facts, keep(10));
+        let ended = run(writer, &jobs_out, &facts, keep(10), None);
         assert!(matches!(ended, Err(StoreError::TooLarge { .. })), "{ended:?}");
         let Opened { recovered, .. } = Store::open(dir.path(), options).unwrap();
         let stored: Vec<_> = recovered.state().map(Result::unwrap).collect();
         assert_eq!(stored, [(b"k".to_vec(), Bytes::from(vec![1; 9]))]);
         assert_eq!((recovered.checkpoint, recovered.log().count()), (40, 40), "what it would have held");
+    }
+
+    #[test]
+    fn what_is_taken_back_is_kept_in_lost_and_found_if_this_node_may_have_acknowledged_it_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { free_floor_bytes: 0, ..StoreOptions::default() };
+        let Opened { writer, reader, .. } = Store::open(&dir.path().join("store"), options).unwrap();
+        let own = OwnEntries::new(reader.clone(), dir.path());
+        let (facts, _facts_in) = queues::facts();
+        let (jobs, jobs_out) = queues::jobs();
+        (1..=5).for_each(|index| jobs.send(append(index)).unwrap());
+        jobs.send(Job::Truncate { after: 4 }).unwrap();
+        (5..=6).for_each(|index| jobs.send(append(index)).unwrap());
+        jobs.send(Job::Alone(true)).unwrap();
+        jobs.send(Job::Truncate { after: 4 }).unwrap();
+        jobs.send(Job::Alone(false)).unwrap();
+        jobs.send(Job::Truncate { after: 3 }).unwrap();
+        drop(jobs);
+        run(writer, &jobs_out, &facts, keep(100), Some(&own)).unwrap();
+        let kept = std::fs::read(dir.path().join("lost+found/1.log")).unwrap();
+        assert_eq!(kept, b"\0\0\0\x05entry\0\0\0\x05entry", "two entries, 5 and 6");
+        assert_eq!(reader.log(1, usize::MAX).unwrap().len(), 3);
     }
 
     #[test]
@@ -347,7 +388,7 @@ mod tests {
         jobs.send(Job::Checkpoint { index: 300, rows: vec![(b"k".to_vec(), Some(b"v".to_vec()))] }).unwrap();
         jobs.send(append(301)).unwrap();
         drop(jobs);
-        run(writer, &jobs_out, &facts, keep(100)).unwrap();
+        run(writer, &jobs_out, &facts, keep(100), None).unwrap();
         drop(facts);
         let mut reported = Vec::new();
         while let Some(Fact::Persisted { upto }) = facts_in.blocking_recv() {

@@ -45,6 +45,8 @@ pub(super) enum Job {
     },
     /// Remember the highest epoch that was seen.
     SaveEpoch(u64),
+    /// Remember whether this node of a pair may acknowledge alone.
+    Alone(bool),
 }
 
 /// Work for a reader thread.

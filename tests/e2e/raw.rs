@@ -29,9 +29,13 @@ pub(crate) struct RawStream {
 impl Raw {
     /// Connects to the node and opens the control stream; nothing is said yet.
     pub(crate) async fn connect(node: &Node) -> Self {
-        let address = node.ready.clients[0];
+        Self::at(node.ready.clients[0], &node.ready.certificate_sha256).await
+    }
+
+    /// The same, with whoever listens on this address and shows this certificate.
+    pub(crate) async fn at(address: SocketAddr, certificate_sha256: &str) -> Self {
         let mut endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        endpoint.set_default_client_config(configuration(&node.ready.certificate_sha256));
+        endpoint.set_default_client_config(configuration(certificate_sha256));
         let connecting = endpoint.connect(address, "localhost").unwrap();
         let connection = timeout(PATIENCE, connecting).await.unwrap().unwrap();
         let control = RawStream::open(&connection).await;

@@ -91,8 +91,8 @@ pub(crate) struct Ledger {
     created: BTreeSet<ClientMessageId>,
     /// The first and the last acknowledgement under each reign; 0 is a node that stands alone.
     pub(crate) reigns: BTreeMap<u64, (Instant, Instant)>,
-    /// Those of which the client was told that two disks have them.
-    pub(crate) mirrored: BTreeSet<ClientMessageId>,
+    /// Acknowledgements that came while the server's last word was that one disk has the message.
+    pub(crate) alone: usize,
     pub(crate) faults: Vec<String>,
 }
 
@@ -105,8 +105,8 @@ impl Writer {
         let watched = guest.client.clone();
         tokio::spawn(async move {
             while let Some(event) = events.next().await {
-                let epoch = watched.info().epoch;
-                told.lock().unwrap().take_in(event, epoch, &free);
+                let info = watched.info();
+                told.lock().unwrap().take_in(event, (info.epoch, info.replicas), &free);
             }
         });
         let (own, ended) = (ledger.clone(), stop.clone());
@@ -121,7 +121,7 @@ impl Writer {
                 if ended.available_permits() > 0 {
                     break;
                 }
-                let text = format!("{user} {number}");
+                let text = format!("{user} {number} {FILLER}");
                 let sent = chat.send_text(text.clone()).await.expect("the outbox has room");
                 let mut ledger = own.lock().unwrap();
                 ledger.sent += 1;
@@ -164,13 +164,7 @@ impl Ledger {
         self.sent.saturating_sub(self.acknowledged.len())
     }
 
-    /// Messages that are acknowledged, of which nobody said that two disks have them. With two nodes in sync these are
-    /// the few whose second word is on its way.
-    pub(crate) fn on_one_disk(&self) -> usize {
-        self.acknowledged.len().saturating_sub(self.mirrored.len())
-    }
-
-    fn take_in(&mut self, event: Event, epoch: u64, room: &Semaphore) {
+    fn take_in(&mut self, event: Event, stand: (u64, Option<u8>), room: &Semaphore) {
         match event {
             Event::MessageCreated { message, .. } => {
                 if !self.created.insert(message.id) {
@@ -185,15 +179,12 @@ impl Ledger {
                     match self.acknowledged.insert(change.id, seq) {
                         None => {
                             room.add_permits(1);
-                            self.count(epoch);
+                            self.count(stand);
                         }
                         Some(before) if before == seq => {}
                         Some(before) => self.faults.push(format!("moved from {before} to {seq}")),
                     }
                     self.show(seq, change.id);
-                }
-                if change.status >= MessageStatus::Mirrored {
-                    self.mirrored.insert(change.id);
                 }
                 if change.status == MessageStatus::Failed {
                     self.faults.push(format!("refused: {:?}", change.error));
@@ -205,7 +196,8 @@ impl Ledger {
         }
     }
 
-    fn count(&mut self, epoch: u64) {
+    fn count(&mut self, (epoch, replicas): (u64, Option<u8>)) {
+        self.alone += usize::from(replicas == Some(1));
         let now = Instant::now();
         self.reigns.entry(epoch).or_insert((now, now)).1 = now;
     }
@@ -257,4 +249,7 @@ pub(crate) async fn wait_until(deadline: Duration, what: &str, done: impl Fn() -
 }
 
 /// Messages of one client that wait for their acknowledgement.
-pub(crate) const OUTSTANDING_MAX: usize = 16;
+const OUTSTANDING_MAX: usize = 16;
+/// Makes messages long enough to fill logs.
+const FILLER: &str = "The quick brown fox jumps over the lazy dog, again and again, until the log is long enough to be cut. \
+     Pack my box with five dozen liquor jugs; how quickly daft jumping zebras vex; sphinx of black quartz, judge my vow.";

@@ -5,12 +5,15 @@
 //!          ─► empty store, snapshot or log from the peer ─► in sync ─► store.old removed
 //! ```
 //!
+//! A shorter way is taken when the log alone goes back ([`OwnEntries::keep`]): then the entries that are taken back go to
+//! lost+found too, if this node acknowledged alone since it was last in sync.
+//!
 //! Each step can be interrupted and is done again; nothing is removed before the node is in sync, and what was acknowledged
 //! by this node alone stays in `lost+found` for ever.
 
 use crate::{
     server::ServeError,
-    store::{Opened, Store, StoreError, StoreOptions},
+    store::{Opened, Reader, Store, StoreError, StoreOptions},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -122,44 +125,75 @@ impl LostAndFound {
         }
     }
 
-    /// Writes the entries above the fork into `lost+found`, each as length (u32, big-endian) and bytes.
+    /// The entries above the fork of a store that is about to be put aside.
     fn keep_own_entries(&self, fork: u64, options: StoreOptions) -> Result<(), ServeError> {
-        let dir = self.data_dir.join("lost+found");
         if !self.store().exists() {
             return Ok(());
         }
-        fs::create_dir_all(&dir).map_err(|error| ServeError::file(&dir, error))?;
-        let Opened { reader, recovered, .. } = match Store::open(&self.store(), options) {
-            Ok(opened) => opened,
+        match Store::open(&self.store(), options) {
+            Ok(Opened { reader, .. }) => Ok(self.keep(&reader, fork)?),
             // It stays whole in store.old; there is nothing better to do with it.
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(%error, "own entries cannot be read; the whole store is kept");
-                return Ok(());
+                Ok(())
             }
-            Err(error) => return Err(error.into()),
-        };
-        let mut file = Vec::new();
-        let (mut from, mut epoch) = (fork + 1, 0);
-        while from <= recovered.last_index {
-            for entry in reader.log(from, 1 << 20)? {
-                file.extend_from_slice(&u32::try_from(entry.bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
-                file.extend_from_slice(&entry.bytes);
-                (from, epoch) = (entry.index + 1, entry.epoch);
-            }
+            Err(error) => Err(error.into()),
         }
-        if file.is_empty() {
-            return Ok(());
+    }
+
+    /// Writes the entries above `after` into `lost+found/<their last epoch>.log`, each as length (u32, big-endian) and
+    /// bytes. Durable on return; memory for a megabyte of them at a time.
+    fn keep(&self, reader: &Reader, after: u64) -> Result<(), StoreError> {
+        let dir = self.data_dir.join("lost+found");
+        let failed = |source| StoreError::Io { what: "keeping entries in lost+found", source };
+        let mut entries = reader.log(after + 1, KEEP_BYTES)?;
+        let Some(first) = entries.first().map(|entry| entry.index) else { return Ok(()) };
+        fs::create_dir_all(&dir).map_err(failed)?;
+        let part = dir.join("entries.part");
+        let mut file = fs::File::create(&part).map_err(failed)?;
+        let (mut last, mut epoch) = (after, 0);
+        while !entries.is_empty() {
+            let mut bytes = Vec::new();
+            for entry in &entries {
+                bytes.extend_from_slice(&u32::try_from(entry.bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+                bytes.extend_from_slice(&entry.bytes);
+                (last, epoch) = (entry.index, entry.epoch);
+            }
+            file.write_all(&bytes).map_err(failed)?;
+            entries = reader.log(last + 1, KEEP_BYTES)?;
         }
         let path = dir.join(format!("{epoch}.log"));
+        let named = file.sync_all().and_then(|()| fs::rename(&part, &path));
+        named.and_then(|()| fs::File::open(&dir)?.sync_all()).map_err(failed)?;
         tracing::error!(
-            fork,
-            last = recovered.last_index,
+            first,
+            last,
             file = %path.display(),
             "entries that only this node had are kept; look whether they were acknowledged"
         );
-        write_synced(&path, &file)
+        Ok(())
     }
 }
+
+/// The entries of this node's log, which may have to be kept before they are taken back.
+pub(in crate::server) struct OwnEntries {
+    reader: Reader,
+    places: LostAndFound,
+}
+
+impl OwnEntries {
+    pub(in crate::server) fn new(reader: Reader, data_dir: &Path) -> Self {
+        Self { reader, places: LostAndFound::new(data_dir) }
+    }
+
+    /// Keeps those above `after`.
+    pub(in crate::server) fn keep(&self, after: u64) -> Result<(), StoreError> {
+        self.places.keep(&self.reader, after)
+    }
+}
+
+/// Bytes of entries that are read at once.
+const KEEP_BYTES: usize = 1 << 20;
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
     let failed = |error| ServeError::file(path, error);

@@ -16,7 +16,7 @@ mod port;
 mod snapshot;
 mod status;
 
-pub(super) use aside::{Aside, LostAndFound};
+pub(super) use aside::{Aside, LostAndFound, OwnEntries};
 pub(super) use link::Line;
 pub(super) use open::Membership;
 pub(super) use port::{Port, Todo};

@@ -22,6 +22,8 @@ pub(in crate::server) struct Port {
     /// Operators who wait. Bounded: the core carries out one order at a time and refuses the rest at once.
     replies: BTreeMap<u64, Reply>,
     next_request: u64,
+    /// Whether the store remembers that this node may acknowledge alone; unknown after a start.
+    alone: Option<bool>,
 }
 
 /// What the driver has to do for an effect.
@@ -39,7 +41,7 @@ pub(in crate::server) enum Todo {
 
 impl Port {
     pub(super) fn new(asks: Asks, courier: Courier, board: Board) -> Self {
-        Self { line: None, asks, courier, board, replies: BTreeMap::new(), next_request: 0 }
+        Self { line: None, asks, courier, board, replies: BTreeMap::new(), next_request: 0, alone: None }
     }
 
     /// The link to the peer is up.
@@ -93,7 +95,7 @@ impl Port {
                 None
             }
             PairEffect::Truncate { after } => {
-                tracing::info!(after, "taking back what was never acknowledged");
+                tracing::info!(after, "taking back what the primary does not have");
                 Some(Todo::Job(Job::Truncate { after }))
             }
             PairEffect::SaveEpoch(epoch) => Some(Todo::Job(Job::SaveEpoch(epoch))),
@@ -106,12 +108,19 @@ impl Port {
             PairEffect::Restart => Some(Todo::Again(Aside::Nothing)),
             PairEffect::Role(role) => {
                 self.board.role(role);
+                let alone = match role {
+                    Role::Primary { in_sync, .. } => Some(!in_sync),
+                    Role::Standby { in_sync: true, .. } => Some(false),
+                    Role::Standby { in_sync: false, .. } | Role::Joining => None,
+                };
                 match role {
                     Role::Standby { in_sync: true, .. } => self.courier.forget_old_store(),
                     Role::Primary { in_sync: true, .. } => self.courier.release_log(),
                     _ => {}
                 }
-                None
+                let changed = alone.is_some() && alone != self.alone;
+                self.alone = alone.or(self.alone);
+                alone.filter(|_| changed).map(|alone| Todo::Job(Job::Alone(alone)))
             }
             PairEffect::SteppedDown => {
                 tracing::info!("stepped down with everything acknowledged");

@@ -47,7 +47,10 @@ async fn a_full_disk_of_the_standby_stops_nobody_for_long() {
     .await;
     let alone = begun.elapsed();
     go_on(&writers).await;
-    println!("alone {alone:.2?} after the standby's disk was full, every client went on after {:.2?}", begun.elapsed());
+    println!(
+        "alone {alone:.2?} after the standby's disk was full, every client went on after {:.2?}",
+        begun.elapsed()
+    );
 
     // A file that is open keeps its space.
     drop(file);

@@ -74,7 +74,8 @@ async fn a_planned_switchover_shows_no_client_an_error() {
         let last = spans.iter().filter_map(|(last, _)| *last).max().expect("somebody wrote before");
         let next = spans.iter().map(|(_, next)| *next).min().expect("somebody wrote after");
         gaps.push(next.saturating_duration_since(last));
-        clients.extend(spans.iter().filter_map(|(last, next)| Some(next.saturating_duration_since((*last)?))));
+        clients
+            .extend(spans.iter().filter_map(|(last, next)| Some(next.saturating_duration_since((*last)?))));
         println!(
             "switchover {} of {wanted}: gap {:.0?}, over after {:.0?}",
             round + 1,
@@ -132,7 +133,8 @@ async fn fail_over(rig: &Rig, writers: &[Writer], primary: usize, fault: Fault) 
         }
         Fault::CutOff => rig.wires.as_ref().expect("wires").isolate(primary, false),
     }
-    let mut took: Vec<_> = writers.iter().map(|it| span(it, epoch).1.saturating_duration_since(failed)).collect();
+    let mut took: Vec<_> =
+        writers.iter().map(|it| span(it, epoch).1.saturating_duration_since(failed)).collect();
     took.sort_unstable();
     took
 }

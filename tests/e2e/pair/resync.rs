@@ -15,7 +15,7 @@ use std::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_that_was_away_for_long_comes_back_by_a_snapshot_under_load() {
-    let away: usize = std::env::var("DUET_PAIR_AWAY").map_or(4_000, |text| text.parse().unwrap());
+    let away: usize = std::env::var("DUET_PAIR_AWAY").map_or(8_000, |text| text.parse().unwrap());
     let rig = Rig::in_sync(Make { flags: SHORT_LOG, ..Make::default() }).await;
     let writers = rig.writers(4, Duration::from_millis(2)).await;
     let primary = rig.settled().await;
@@ -42,7 +42,8 @@ async fn a_standby_that_was_away_for_a_while_comes_back_by_the_log() {
     let primary = rig.settled().await;
     rig.kill(1 - primary);
     let before = acknowledged(&writers);
-    wait_until(Duration::from_secs(60), "messages without it", || acknowledged(&writers) >= before + 500).await;
+    wait_until(Duration::from_secs(60), "messages without it", || acknowledged(&writers) >= before + 500)
+        .await;
     rig.start(1 - primary);
     assert_eq!(rig.settled().await, primary);
     assert!(!rig.log(name(1 - primary)).contains("snapshot"), "the log was enough");
@@ -50,19 +51,22 @@ async fn a_standby_that_was_away_for_a_while_comes_back_by_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_standby_that_lost_its_disk_comes_back() {
+async fn a_standby_that_lost_its_disk_comes_back_by_a_snapshot() {
     let rig = Rig::in_sync(Make { flags: SHORT_LOG, ..Make::default() }).await;
-    let writers = rig.writers(2, PACE).await;
+    let writers = rig.writers(4, Duration::from_millis(2)).await;
     let primary = rig.settled().await;
     let before = acknowledged(&writers);
-    wait_until(Duration::from_secs(60), "more than the log keeps", || acknowledged(&writers) >= before + 1_500)
-        .await;
+    wait_until(Duration::from_secs(60), "more than the log keeps", || {
+        acknowledged(&writers) >= before + 1_500
+    })
+    .await;
     for lost in ["store", ""] {
         rig.kill(1 - primary);
         fs::remove_dir_all(rig.data(1 - primary).join(lost)).unwrap();
         go_on(&writers).await;
         rig.start(1 - primary);
         assert_eq!(rig.settled().await, primary);
+        assert!(rig.log(name(1 - primary)).contains("the peer's snapshot is in place"));
     }
     // What came back is as good as what was lost.
     rig.kill(primary);
@@ -79,7 +83,8 @@ async fn a_node_whose_store_is_damaged_puts_it_aside_and_takes_the_peers() {
     let writers = rig.writers(2, PACE).await;
     let primary = rig.settled().await;
     let before = acknowledged(&writers);
-    wait_until(Duration::from_secs(60), "something to damage", || acknowledged(&writers) >= before + 500).await;
+    wait_until(Duration::from_secs(60), "something to damage", || acknowledged(&writers) >= before + 500)
+        .await;
     for damaged in [1 - primary, primary] {
         let other = 1 - damaged;
         rig.kill(damaged);
@@ -160,4 +165,4 @@ fn damage(store: &Path) {
 }
 
 /// So that a snapshot is needed soon.
-const SHORT_LOG: &[&str] = &["--set", "store.log_keep=500"];
+const SHORT_LOG: &[&str] = &["--set", "store.log_keep_bytes=1048576"];

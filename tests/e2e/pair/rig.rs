@@ -4,6 +4,7 @@
 use super::wires::Wires;
 use crate::{
     node::{PATIENCE, address_to_keep, duet, get},
+    raw::{Raw, hello},
     writers::{Door, Guest, Writer, start_two, wait_until},
 };
 use duet::{
@@ -11,13 +12,14 @@ use duet::{
     server::{TokenRequest, token},
     store::{Opened, Store, StoreOptions},
 };
+use duet_protocol::{Command, Delivery};
 use sha2::{Digest as _, Sha256};
 use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command as Program, Stdio},
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -170,7 +172,7 @@ impl Rig {
     /// A signal by its name, as in `STOP`.
     pub(super) fn signal(&self, node: usize, signal: &str) {
         let id = self.nodes.lock().unwrap()[node].as_ref().expect("the node runs").id().to_string();
-        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+        assert!(Program::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
     }
 
     /// Whether its process has not ended by itself.
@@ -236,7 +238,11 @@ impl Rig {
     fn is_settled(&self) -> bool {
         let [Some(a), Some(b)] = NODES.map(|node| self.status(node)) else { return false };
         let both = |primary: &Report, standby: &Report| {
-            primary.role == "primary" && primary.serving && primary.in_sync && standby.role == "standby" && standby.in_sync
+            primary.role == "primary"
+                && primary.serving
+                && primary.in_sync
+                && standby.role == "standby"
+                && standby.in_sync
         };
         both(&a, &b) || both(&b, &a)
     }
@@ -266,6 +272,14 @@ impl Rig {
         token(&config, &request).unwrap().token
     }
 
+    /// A client without manners that knows one node, and is welcome there.
+    pub(super) async fn raw(&self, node: usize, user: &str, role: &str) -> Raw {
+        let mut raw = Raw::at(self.clients[node], &self.certificate_sha256).await;
+        raw.control.send(&Command::Hello(hello(Some(self.token(user, role)), "raw-1"))).await;
+        raw.control.until(|delivery| matches!(delivery, Delivery::Welcome(_)).then_some(())).await;
+        raw
+    }
+
     /// A client that knows both nodes.
     pub(super) async fn guest(&self, user: &str, role: &str) -> Guest {
         Guest::connect(&self.door(0), user, self.token(user, role)).await
@@ -285,7 +299,8 @@ impl Rig {
     /// Compares every client with the log that the pair tells, then both logs with each other; how many messages were
     /// acknowledged. Ends both nodes.
     pub(super) async fn check(&self, writers: &[Writer]) -> usize {
-        let total = crate::writers::check_all(writers, ALL_GO_ON, async |user| self.guest(user, "agent").await).await;
+        let total =
+            crate::writers::check_all(writers, ALL_GO_ON, async |user| self.guest(user, "agent").await).await;
         self.compare_logs().await;
         total
     }
@@ -300,7 +315,8 @@ impl Rig {
         .await;
         let end = NODES.map(|node| self.status(node).expect("it runs").commit_index)[0];
         NODES.into_iter().for_each(|node| self.kill(node));
-        let logs = NODES.map(|node| Store::open(&self.data(node).join("store"), StoreOptions::default()).unwrap());
+        let logs =
+            NODES.map(|node| Store::open(&self.data(node).join("store"), StoreOptions::default()).unwrap());
         let first = logs.iter().map(|log| log.recovered.first_index).max().unwrap();
         let last = logs.iter().map(|log| log.recovered.last_index).min().unwrap();
         assert!(last >= end, "an acknowledged entry is missing: the logs end at {last}, {end} was committed");
@@ -319,7 +335,7 @@ impl Rig {
         println!("both logs are equal from {first} to {last}");
     }
 
-    fn spawn(&self, mut command: Command, name: &str) -> Child {
+    fn spawn(&self, mut command: Program, name: &str) -> Child {
         let file = self.dir.path().join(format!("{name}.log"));
         let log = fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
         command.stdout(Stdio::null()).stderr(log).spawn().unwrap()

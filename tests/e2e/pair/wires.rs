@@ -61,7 +61,8 @@ impl Wire {
                 let state = state.subscribe();
                 calls.spawn(async move {
                     let Ok(there) = TcpStream::connect(called).await else { return };
-                    let ((from_here, to_here), (from_there, to_there)) = (here.into_split(), there.into_split());
+                    let ((from_here, to_here), (from_there, to_there)) =
+                        (here.into_split(), there.into_split());
                     // Either end closes both.
                     tokio::select! {
                         () = carry(from_here, to_there, state.clone()) => {}
