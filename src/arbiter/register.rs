@@ -172,7 +172,7 @@ pub(super) fn place(value: Option<Cfg>) -> (u64, u64) {
 }
 
 /// The version of a value; an empty register has 0.
-fn version(value: Option<Cfg>) -> u64 {
+pub(super) fn version(value: Option<Cfg>) -> u64 {
     value.map_or(0, |cfg| cfg.ver)
 }
 

@@ -124,10 +124,12 @@ impl Core {
         self.pair.as_ref().is_none_or(|pair| pair.replica.serving())
     }
 
-    /// Whether commands wait although this node reigns.
+    /// Whether commands wait although this node reigns. Not once its clients were sent away: then whoever comes is told
+    /// at once, and finds the other node.
     pub(super) fn holds_commands_back(&self) -> bool {
         let leads = matches!(self.role(), Some(Role::Primary { .. }));
-        leads && self.pair.as_ref().is_some_and(|pair| !pair.replica.takes_commands())
+        let waits = |replica: &Replica| !replica.takes_commands() && !replica.has_dismissed();
+        leads && self.pair.as_ref().is_some_and(|pair| waits(&pair.replica))
     }
 
     /// On how many disks an entry is that is committed now.

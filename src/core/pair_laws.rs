@@ -116,8 +116,10 @@ fn a_primary_that_is_cut_off_stops_serving_before_its_peer_begins() {
     pair.arbiter = false;
     pair.pass(1_100);
     assert!(matches!(pair.role(A), Role::Primary { serving: false, .. }), "{:?}", pair.role(A));
+    assert!(pair.core(A).is_saturated(), "commands wait for a moment: the lease may be renewed");
     pair.pass(300);
     assert_eq!(closed(&pair.take_told(A), CLIENT), Some(Code::NOT_PRIMARY));
+    assert!(!pair.core(A).is_saturated(), "whoever comes now is taken, to be sent on");
     pair.hello(A, ConnectionId(2), "bob");
     pair.pass(300);
     assert_eq!(closed(&pair.take_told(A), ConnectionId(2)), Some(Code::NOT_PRIMARY));

@@ -100,7 +100,10 @@ pub(super) async fn until_stopped(mut parts: Parts) -> Result<Ended, ServeError>
                     break;
                 }
             },
-            result = &mut parts.store_done => return Err(store_failure(result)),
+            result = &mut parts.store_done => return match result {
+                Ok(Ok(())) => let_go(parts).await,
+                result => Err(store_failure(result)),
+            },
             result = &mut parts.driver_done => match result {
                 Ok(Stopped::Again(aside)) => return begin_anew(parts, aside).await,
                 result => return Err(driver_failure(&mut parts.store_done, result.is_err()).await),
@@ -140,20 +143,39 @@ pub(super) async fn until_stopped(mut parts: Parts) -> Result<Ended, ServeError>
     result.map(|()| Ended::Stopped)
 }
 
+/// The store ended in good order, because the driver let go of it a moment ago: the driver says why.
+async fn let_go(mut parts: Parts) -> Result<Ended, ServeError> {
+    match timeout(GRACE, &mut parts.driver_done).await {
+        Ok(Ok(Stopped::Again(aside))) => {
+            tracing::warn!(?aside, "beginning anew");
+            leave(parts).await;
+            Ok(Ended::Again(aside))
+        }
+        Ok(Err(_)) => Err(ServeError::Defect("the driver")),
+        Ok(Ok(Stopped::Drained | Stopped::StoreGone)) | Err(_) => Err(ServeError::Defect("the store thread")),
+    }
+}
+
 /// The driver wants the process to begin anew: what it handed to the store is written, what it said to clients is sent.
 async fn begin_anew(mut parts: Parts, aside: Aside) -> Result<Ended, ServeError> {
     tracing::warn!(?aside, "beginning anew");
     parts.admission.close();
     parts.ports.refuse_new();
-    drop(parts.facts);
     let settled = timeout(SETTLE_MAX, &mut parts.store_done).await;
-    parts.tasks.abort_all();
-    parts.ports.close(FLUSH).await;
+    leave(parts).await;
     match settled {
         Ok(Ok(Ok(()))) => Ok(Ended::Again(aside)),
         Ok(result) => Err(store_failure(result)),
         Err(_) => Err(ServeError::system("anew", &"the disk does not finish its writes")),
     }
+}
+
+/// Nobody is let in any more, and what was said to clients is sent.
+async fn leave(mut parts: Parts) {
+    parts.admission.close();
+    parts.ports.refuse_new();
+    parts.tasks.abort_all();
+    parts.ports.close(FLUSH).await;
 }
 
 /// How long a disk may take to finish before a process begins anew.
@@ -238,6 +260,25 @@ mod tests {
         let driver_done = tokio::spawn(async move { driven.await.expect("the driver's defect") });
         let (signals, deadline) = (Signals::listen().unwrap(), Duration::from_millis(100));
         (Parts { signals, store_done, driver_done, tasks, facts, admission, ports, deadline }, store, driver)
+    }
+
+    #[tokio::test]
+    async fn a_node_that_begins_anew_does_so_whether_its_store_or_its_driver_is_heard_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let (all, store, driver) = parts(dir.path()).await;
+        // The store's queue ends within the driver, before anybody can know how the driver ended.
+        store.send(Ok(())).unwrap();
+        let told = tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            driver.send(Stopped::Again(Aside::Nothing)).unwrap();
+        });
+        assert_eq!(until_stopped(all).await.unwrap(), Ended::Again(Aside::Nothing));
+        told.await.unwrap();
+
+        let (all, store, driver) = parts(dir.path()).await;
+        driver.send(Stopped::Again(Aside::Nothing)).unwrap();
+        store.send(Ok(())).unwrap();
+        assert_eq!(until_stopped(all).await.unwrap(), Ended::Again(Aside::Nothing));
     }
 
     #[tokio::test]
