@@ -210,8 +210,7 @@ impl Rig {
     /// The value of a metric on this node.
     pub(super) fn metric(&self, node: usize, metric: &str) -> Option<f64> {
         let (_, text) = get(self.admins[node], "localhost", "/metrics");
-        let line = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '))?.parse().ok();
-        line
+        text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '))?.parse().ok()
     }
 
     /// What a node, or the witness, logged.
