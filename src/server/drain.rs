@@ -108,7 +108,13 @@ pub(super) async fn until_stopped(mut parts: Parts) -> Result<Ended, ServeError>
                 Ok(Stopped::Again(aside)) => return begin_anew(parts, aside).await,
                 result => return Err(driver_failure(&mut parts.store_done, result.is_err()).await),
             },
-            ended = parts.tasks.join_next() => return Err(task_failure(&ended)),
+            ended = parts.tasks.join_next() => {
+                // A task ends when the driver no longer listens to it: then the driver says why.
+                return match timeout(FLUSH, &mut parts.driver_done).await {
+                    Ok(Ok(Stopped::Again(aside))) => begin_anew(parts, aside).await,
+                    _ => Err(task_failure(&ended)),
+                };
+            }
         }
     }
     parts.admission.close();
@@ -263,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_that_begins_anew_does_so_whether_its_store_or_its_driver_is_heard_first() {
+    async fn a_node_that_begins_anew_does_so_whichever_of_its_parts_is_heard_first() {
         let dir = tempfile::tempdir().unwrap();
         let (all, store, driver) = parts(dir.path()).await;
         // The store's queue ends within the driver, before anybody can know how the driver ended.
@@ -279,6 +285,16 @@ mod tests {
         driver.send(Stopped::Again(Aside::Nothing)).unwrap();
         store.send(Ok(())).unwrap();
         assert_eq!(until_stopped(all).await.unwrap(), Ended::Again(Aside::Nothing));
+
+        let (mut all, store, driver) = parts(dir.path()).await;
+        all.tasks.spawn(std::future::ready("link"));
+        let told = tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            driver.send(Stopped::Again(Aside::Nothing)).unwrap();
+            store.send(Ok(())).unwrap();
+        });
+        assert_eq!(until_stopped(all).await.unwrap(), Ended::Again(Aside::Nothing));
+        told.await.unwrap();
     }
 
     #[tokio::test]
