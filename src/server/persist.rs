@@ -7,12 +7,12 @@
 use super::{
     driver::Fact,
     pair::OwnEntries,
-    queues::{Facts, Job, Jobs},
+    queues::{Facts, Job, Jobs, log_item},
 };
 use crate::{
     admin::metrics as name,
-    core::{Append, PairFact, Row},
-    store::{EventRow, GROUP_ENTRIES_MAX, LogItem, Retention, StoreError, Writer},
+    core::{PairFact, Row},
+    store::{GROUP_ENTRIES_MAX, LogItem, Retention, StoreError, Writer},
 };
 use metrics::{gauge, histogram};
 use std::{collections::BTreeMap, sync::mpsc::RecvTimeoutError, time::Duration};
@@ -122,7 +122,7 @@ fn collect(first: Job, jobs: &Jobs) -> (Vec<LogItem>, Option<Job>) {
     let mut next = Some(first);
     while let Some(job) = next {
         match job {
-            Job::Append(append) => group.push(item(append)),
+            Job::Append(append) => group.push(log_item(append)),
             other => return (group, Some(other)),
         }
         next = if group.len() < GROUP_ENTRIES_MAX { jobs.try_recv().ok() } else { None };
@@ -223,21 +223,11 @@ impl<'a> Disk<'a> {
     }
 }
 
-fn item(append: Append) -> LogItem {
-    let events = append.events.into_iter().map(|row| EventRow {
-        tenant: row.conversation.tenant.0,
-        conversation: row.conversation.conversation.0,
-        seq: row.seq,
-        bytes: row.bytes,
-    });
-    LogItem { index: append.index, epoch: append.epoch, bytes: append.bytes, events: events.collect() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        core::{self, ConversationKey, TenantId},
+        core::{self, Append, ConversationKey, TenantId},
         server::queues,
         store::{ExportPace, Opened, STATE_VALUE_BYTES_MAX, Store, StoreOptions},
     };

@@ -10,7 +10,10 @@
 //! | lanes | driver | the link's streams | 64 pulses, 16 MiB of entries | the message is refused; the peer says where to go on |
 
 use super::driver::{Arrival, Fact};
-use crate::core::{Append, ConversationKey, ReadId, Row};
+use crate::{
+    core::{Append, ConversationKey, ReadId, Row},
+    store::{EventRow, LogItem},
+};
 use std::sync::mpsc as threads;
 use tokio::sync::mpsc as tasks;
 
@@ -88,4 +91,15 @@ pub(super) fn jobs() -> (threads::SyncSender<Job>, Jobs) {
 
 pub(super) fn reads() -> (threads::SyncSender<ReadJob>, Reads) {
     threads::sync_channel(256)
+}
+
+/// What the store writes for an entry.
+pub(super) fn log_item(append: Append) -> LogItem {
+    let events = append.events.into_iter().map(|row| EventRow {
+        tenant: row.conversation.tenant.0,
+        conversation: row.conversation.conversation.0,
+        seq: row.seq,
+        bytes: row.bytes,
+    });
+    LogItem { index: append.index, epoch: append.epoch, bytes: append.bytes, events: events.collect() }
 }

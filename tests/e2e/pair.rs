@@ -4,6 +4,7 @@
 mod disk;
 mod failover;
 mod laws;
+mod logs;
 mod resync;
 mod rig;
 mod wires;

@@ -1,7 +1,7 @@
 //! A pair under test: `duet pair init`, two `duet serve`, one `duet witness`, on ports of their own, in a directory of
 //! their own. Their logs are printed when a test fails, or with `DUET_PAIR_LOGS` set.
 
-use super::wires::Wires;
+use super::{logs, wires::Wires};
 use crate::{
     node::{PATIENCE, address_to_keep, duet, get},
     raw::{Raw, hello},
@@ -10,7 +10,6 @@ use crate::{
 use duet::{
     config::{Arguments, Config},
     server::{TokenRequest, token},
-    store::{Opened, Store, StoreOptions},
 };
 use duet_protocol::{Command, Delivery};
 use sha2::{Digest as _, Sha256};
@@ -314,24 +313,7 @@ impl Rig {
         .await;
         let end = NODES.map(|node| self.status(node).expect("it runs").commit_index)[0];
         NODES.into_iter().for_each(|node| self.kill(node));
-        let logs =
-            NODES.map(|node| Store::open(&self.data(node).join("store"), StoreOptions::default()).unwrap());
-        let first = logs.iter().map(|log| log.recovered.first_index).max().unwrap();
-        let last = logs.iter().map(|log| log.recovered.last_index).min().unwrap();
-        assert!(last >= end, "an acknowledged entry is missing: the logs end at {last}, {end} was committed");
-        let [a, b] = logs.map(|Opened { reader, .. }| reader);
-        let mut at = first;
-        while at <= last {
-            let [ours, theirs] = [&a, &b].map(|reader| reader.log(at, 1 << 20).unwrap());
-            let both = ours.iter().zip(&theirs).filter(|(entry, _)| entry.index <= last);
-            let before = at;
-            for (ours, theirs) in both {
-                assert_eq!(ours.bytes, theirs.bytes, "the logs differ at {at}");
-                at += 1;
-            }
-            assert!(at > before, "a log has a hole at {at}");
-        }
-        println!("both logs are equal from {first} to {last}");
+        logs::compare(NODES.map(|node| self.data(node).join("store")), end);
     }
 
     fn spawn(&self, mut command: Program, name: &str) -> Child {
