@@ -145,6 +145,7 @@ impl Replica {
                     self.pending.retain(|pending| pending.next.ver <= stale);
                 }
                 self.register_empty = value.is_none();
+                let first = !std::mem::replace(&mut self.register_read, true);
                 if let Some(cfg) = value {
                     self.learn(cfg);
                     let newest = self.cfg == Some(cfg) && cfg.holder == self.config.nonce;
@@ -153,6 +154,9 @@ impl Replica {
                     {
                         leading.seen_holding(asked.at_ms);
                     }
+                }
+                if first && !self.config.automatic {
+                    self.tell_register();
                 }
                 if swapped.is_some()
                     && matches!(self.order, Some(Order { order: PairOrder::Promote { .. }, .. }))

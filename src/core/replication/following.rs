@@ -70,7 +70,9 @@ impl Following {
         if cfg.primary == config.side {
             // The peer made an earlier process of this node primary.
             let sure = config.automatic || replica.peer_told;
-            return (sure && in_sync).then(|| replica.claim(cfg.in_sync));
+            // The other one may serve for as long as the last answer to its heartbeat lets it.
+            let over = !self.heard || replica.now_ms >= self.heard_ms + config.lease_ms;
+            return (sure && in_sync && over).then(|| replica.claim(cfg.in_sync));
         }
         let silent = replica.now_ms >= self.heard_ms + config.promote_after_ms;
         let alone = InSync::alone(config.side, config.store);

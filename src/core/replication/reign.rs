@@ -5,7 +5,6 @@ use super::{
     config::PairConfig,
     fact::{OrderRefused, PairEffect, PairOrder},
     leading::Leading,
-    message::PeerMessage,
     mutant::PairMutant,
     replica::{Duty, Order, Outcome, Replica},
 };
@@ -35,7 +34,7 @@ impl Replica {
             None if mine => self.reign(cfg),
             None => {}
         }
-        self.say(PeerMessage::Told(self.cfg));
+        self.tell_register();
     }
 
     /// Remembers that an epoch was begun.

@@ -52,6 +52,8 @@ pub(in crate::core) struct Replica {
     pub(super) reads_at_once: bool,
     /// The arbiter said that it holds nothing.
     pub(super) register_empty: bool,
+    /// Whether the register was read: without an arbiter, what it holds is this node's alone to tell.
+    pub(super) register_read: bool,
     /// When the question was asked whose answer is being taken in.
     pub(super) learning_since_ms: Option<u64>,
     pub(super) link: bool,
@@ -143,6 +145,7 @@ impl Replica {
             ask_after_ms: 0,
             reads_at_once: false,
             register_empty: false,
+            register_read: false,
             learning_since_ms: None,
             link: false,
             peer_told: false,
@@ -186,7 +189,7 @@ impl Replica {
             PairFact::LinkUp => {
                 self.link = true;
                 self.peer_told = false;
-                self.say(PeerMessage::Told(self.cfg));
+                self.tell_register();
                 if let Duty::Leading(leading) = &mut self.duty {
                     leading.begin_again();
                 }
@@ -320,6 +323,13 @@ impl Replica {
             PeerMessage::Rewind(echo) => self.heard_rewind(&echo),
             PeerMessage::Acked(acked) => self.heard_acked(acked),
             PeerMessage::Leaving(nonce) => self.heard_leaving(nonce),
+        }
+    }
+
+    /// Tells the peer what is known of the register; without an arbiter not before this node's own was read.
+    pub(super) fn tell_register(&mut self) {
+        if self.config.automatic || self.register_read {
+            self.say(PeerMessage::Told(self.cfg));
         }
     }
 
