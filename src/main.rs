@@ -114,11 +114,16 @@ fn main() -> ExitCode {
 
 /// Runs this program in this process's place: nothing of its memory stays, its number does.
 fn begin_anew() -> ExitCode {
+    // Linux finds the program there even when its file was replaced meanwhile; then a restart brings the new one.
+    let own = PathBuf::from("/proc/self/exe");
     let program = match std::env::current_exe() {
+        _ if own.exists() => own,
         Ok(program) => program,
         Err(error) => return failed(&format!("cannot find this program: {error}")),
     };
-    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| program.clone().into_os_string());
+    let error = std::process::Command::new(program).arg0(name).args(arguments).exec();
     failed(&format!("cannot begin anew: {error}"))
 }
 

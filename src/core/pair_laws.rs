@@ -241,3 +241,19 @@ fn a_standby_that_stops_on_purpose_is_left_behind_at_once() {
     let sent = acknowledged(&mut pair, A);
     assert!(matches!(&sent[..], [sent] if sent.replicas == 1), "{sent:?}");
 }
+
+#[test]
+fn nothing_is_handed_over_to_a_peer_that_stops() {
+    let mut pair = Pair::in_sync();
+    pair.tell(B, super::Input::Pair(super::PairFact::Stopping));
+    let order = PairOrder::Switchover;
+    pair.tell(A, super::Input::Pair(super::PairFact::Operator { request: 3, order }));
+    let refused = super::PairEffect::Told { request: 3, result: Err(super::OrderRefused::PeerNotInSync) };
+    assert!(pair.take_told(A).contains(&super::Effect::Pair(refused)));
+    pair.pass(200);
+    assert!(
+        matches!(pair.role(A), Role::Primary { in_sync: false, serving: true, .. }),
+        "{:?}",
+        pair.role(A)
+    );
+}

@@ -162,7 +162,8 @@ impl Leading {
         let side = replica.config.side;
         let other = side.other();
         let peer = self.peer.as_ref()?;
-        let able = next.in_sync.holds(other, peer.store) && self.hears(replica);
+        let stays = self.leaving != Some(peer.nonce);
+        let able = stays && next.in_sync.holds(other, peer.store) && self.hears(replica);
         let ordered = replica.order.is_some_and(|order| order.order == PairOrder::Switchover);
         let drained = replica.log.end().index == self.commit && peer.matched >= self.commit
             || replica.has_mutant(PairMutant::SwitchoverWithoutDrain);
@@ -224,7 +225,9 @@ impl Replica {
         let Duty::Leading(leading) = &self.duty else { return Some(OrderRefused::NotPrimary) };
         let other = self.config.side.other();
         let listed = |store| self.cfg.is_some_and(|cfg| cfg.in_sync.holds(other, store));
-        let ready = leading.peer.is_some_and(|peer| listed(peer.store)) && leading.hears(self);
+        let stays = |nonce| leading.leaving != Some(nonce);
+        let ready = leading.peer.is_some_and(|peer| listed(peer.store) && stays(peer.nonce));
+        let ready = ready && leading.hears(self);
         (!ready).then_some(OrderRefused::PeerNotInSync)
     }
 
