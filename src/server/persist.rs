@@ -256,7 +256,7 @@ mod tests {
         let (facts, mut facts_in) = queues::facts();
         let mut disk = Disk::new(writer, &facts);
         let Job::Append(first) = append(1) else { unreachable!() };
-        disk.commit(&[item(first)]).unwrap();
+        disk.commit(&[log_item(first)]).unwrap();
         let mut refusals = 2;
         disk.with_space(|writer| {
             if refusals > 0 {
@@ -284,7 +284,7 @@ mod tests {
         let options = StoreOptions { free_floor_bytes: 0, ..StoreOptions::default() };
         let Opened { mut writer, reader, .. } = Store::open(&dir.path().join("store"), options).unwrap();
         let Job::Append(first) = append(1) else { unreachable!() };
-        writer.commit(&[item(first)]).unwrap();
+        writer.commit(&[log_item(first)]).unwrap();
         // Rows enough that the export is still among them, at its slowest, when the checkpoints come.
         let many: Vec<Row> =
             (0..4_000_u32).map(|at| (at.to_be_bytes().to_vec(), Some(vec![1; 300]))).collect();
