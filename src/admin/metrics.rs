@@ -50,6 +50,7 @@ metrics! {
     PAIR_SOLO Gauge "duet_pair_solo" [] "1 while this primary acknowledges alone.";
     PAIR_SERVING Gauge "duet_pair_serving" [] "1 while this node serves clients.";
     PAIR_LINK Gauge "duet_pair_link" [] "1 while the link to the peer is up.";
+    PAIR_ARBITER Gauge "duet_pair_arbiter" [] "1 while the arbiter answers: without it nobody can be promoted.";
     PAIR_LINK_RTT Gauge "duet_pair_link_rtt_seconds" [] "Round trip of the link to the peer.";
     PAIR_LAG_ENTRIES Gauge "duet_pair_lag_entries" [] "Entries that the peer lacks, on a primary.";
     PAIR_LAG_SECONDS Gauge "duet_pair_lag_seconds" [] "For how long the peer has lacked something, on a primary.";

@@ -36,6 +36,8 @@ pub struct PairReport {
     pub link_rtt_ms: f64,
     /// Who decides which node is primary: `manual`, `witness` or `etcd`.
     pub arbiter: String,
+    /// Whether it answered last time: while it does not, no node can be promoted and no peer left behind.
+    pub arbiter_answers: bool,
     /// The end of this node's log.
     pub log_index: u64,
     /// Entries up to here are acknowledged, or may be.
@@ -130,8 +132,7 @@ async fn rejoin(State(pages): State<PairPages>, headers: HeaderMap) -> Response 
 }
 
 async fn grant(pages: &PairPages, headers: &HeaderMap, wish: Wish) -> Response {
-    if headers.get(OPERATOR_HEADER).is_none_or(|value| value != "1") {
-        let error = format!("orders carry the header `{OPERATOR_HEADER}: 1`");
+    if let Some(error) = not_an_operator(headers) {
         return (StatusCode::FORBIDDEN, Json(Outcome { error: Some(error) })).into_response();
     }
     tracing::warn!(?wish, "an operator's order");
@@ -144,9 +145,49 @@ async fn grant(pages: &PairPages, headers: &HeaderMap, wish: Wish) -> Response {
     (status, Json(Outcome { error: result.err().map(|refused| refused.to_string()) })).into_response()
 }
 
+/// Why whoever sends these headers may give no orders. A page can make its own name point to this machine, and is of one
+/// origin with it then; its name in `Host` gives it away.
+fn not_an_operator(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if text(OPERATOR_HEADER) != Some("1") {
+        return Some(format!("orders carry the header `{OPERATOR_HEADER}: 1`"));
+    }
+    if headers.contains_key("origin") {
+        return Some("orders come from no web page".to_owned());
+    }
+    let host = text("host").unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let local = name == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    (!local).then(|| "orders are given to a loopback address or to localhost, by that name".to_owned())
+}
+
 /// The answer to an order.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// Why it was refused; nothing when it was carried out.
     pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(headers: &[(&'static str, &str)]) -> bool {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        not_an_operator(&headers.collect::<HeaderMap>()).is_some()
+    }
+
+    #[test]
+    fn orders_come_from_a_command_on_this_machine_and_from_no_page() {
+        let operator = (OPERATOR_HEADER, "1");
+        for host in ["127.0.0.1:9433", "[::1]:9433", "localhost:9433", "localhost"] {
+            assert!(!refused(&[operator, ("host", host)]), "{host}");
+        }
+        for host in ["evil.example:9433", "10.0.0.1:9433", "", "localhost.evil.example"] {
+            assert!(refused(&[operator, ("host", host)]), "{host}");
+        }
+        assert!(refused(&[("host", "127.0.0.1:9433")]), "without the header");
+        assert!(refused(&[operator, ("host", "localhost"), ("origin", "http://localhost:9433")]), "a page");
+    }
 }

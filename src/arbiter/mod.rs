@@ -28,7 +28,11 @@ use crate::{
     peer::{BadIdentity, Identity, IdentityFiles, Member},
 };
 use register::place;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout, timeout_at};
 use witness::WitnessCaller;
 
@@ -79,6 +83,8 @@ pub struct Arbiter {
     kind: Kind,
     /// The register itself without an arbiter, otherwise a copy of what was seen.
     local: Register,
+    /// Whether the arbiter was found to hold less than it once told.
+    set_back: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -107,7 +113,7 @@ impl Arbiter {
             config::Arbiter::Etcd(_) => return Err(ArbiterError::NoEtcd),
         };
         let local = Register::open(&place.directory, place.cluster, run)?;
-        Ok(Self { kind, local })
+        Ok(Self { kind, local, set_back: AtomicBool::new(false) })
     }
 
     /// Whether it decides by itself who is primary: false without an arbiter.
@@ -139,6 +145,11 @@ impl Arbiter {
             #[cfg(feature = "etcd")]
             Kind::Etcd(etcd) => Box::pin(etcd.answer(question, deadline)).await,
         };
+        if let Answer::Value(value) = answer
+            && self.is_set_back(value)
+        {
+            return Answer::Unknown;
+        }
         let learnt = match (answer, question) {
             (Answer::Value(value), _) => value,
             (Answer::Swapped, Question::Swap(next)) => Some(next),
@@ -148,6 +159,24 @@ impl Arbiter {
             self.copy(cfg).await;
         }
         answer
+    }
+
+    /// Whether the arbiter holds less than it once told this node: an old copy of its register was put back, or none. What it
+    /// says then is not the truth of any moment since, and is not believed.
+    fn is_set_back(&self, value: Option<Cfg>) -> bool {
+        let held = self.local.held().flatten();
+        let set_back = place(value) < place(held);
+        if set_back && !self.set_back.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                register = value.map_or(0, |cfg| cfg.ver),
+                known = held.map_or(0, |cfg| cfg.ver),
+                "THE ARBITER LOST ITS REGISTER: it holds an older value than this node's copy, and is not believed; \
+                 restore it from the nodes' copies as docs/arbiters.md says"
+            );
+        } else if !set_back {
+            self.set_back.store(false, Ordering::Relaxed);
+        }
+        set_back
     }
 
     /// Without an arbiter: raises this node's register to a newer value that the peer told. True when it holds that value

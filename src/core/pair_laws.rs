@@ -257,3 +257,21 @@ fn nothing_is_handed_over_to_a_peer_that_stops() {
         pair.role(A)
     );
 }
+
+#[test]
+fn a_primary_whose_disk_was_put_back_to_an_old_copy_lets_its_peer_reign() {
+    let mut pair = Pair::in_sync();
+    chat(&mut pair, A);
+    let old = pair.nodes[A].log.clone();
+    (1..5).for_each(|n| pair.say(A, CLIENT, Lane(1), publish(n)));
+    assert_eq!(acknowledged(&mut pair, A).len(), 4);
+    pair.pass(200);
+    pair.kill(A);
+    pair.nodes[A].log = old;
+    pair.start(A);
+    pair.pass(3_000);
+    assert!(matches!(pair.role(B), Role::Primary { serving: true, .. }), "{:?}", pair.role(B));
+    assert!(matches!(pair.role(A), Role::Standby { in_sync: true, .. }), "{:?}", pair.role(A));
+    assert_eq!(pair.nodes[A].log, pair.nodes[B].log);
+    chat_again(&mut pair, B);
+}

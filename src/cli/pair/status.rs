@@ -90,7 +90,9 @@ impl View {
         let primaries = reports.iter().filter(|report| report.role == "primary" && report.serving).count();
         let one_primary = reports.len() < 2 && reports[0].role == "standby" || primaries == 1;
         let all = reports.len() == self.nodes.len();
-        let healthy = reports.iter().all(|report| report.in_sync && report.link && report.role != "joining");
+        let healthy = reports.iter().all(|report| {
+            report.in_sync && report.link && report.arbiter_answers && report.role != "joining"
+        });
         if all && healthy && one_primary { Verdict::InSync } else { Verdict::Degraded }
     }
 
@@ -167,6 +169,12 @@ fn complaints(report: &PairReport) -> Vec<String> {
     } else if report.role == "standby" && !report.in_sync {
         found.push(format!("Node {node} catches up: it will not be promoted by itself."));
     }
+    if !report.arbiter_answers {
+        found.push(format!(
+            "Node {node} hears no answer from its arbiter ({}): until it does, nobody can be promoted.",
+            report.arbiter
+        ));
+    }
     if !report.link {
         found.push(format!("Node {node} has no link to its peer."));
     }
@@ -182,7 +190,10 @@ const ROWS: [Row; 9] = [
     ("serves clients", |report| yes(report.serving)),
     ("in sync", |report| yes(report.in_sync)),
     ("epoch", |report| report.epoch.to_string()),
-    ("arbiter", |report| report.arbiter.clone()),
+    ("arbiter", |report| {
+        let silent = if report.arbiter_answers { "" } else { ", silent" };
+        format!("{}{silent}", report.arbiter)
+    }),
     (
         "link",
         |report| {
@@ -218,6 +229,7 @@ mod tests {
             link: true,
             link_rtt_ms: 0.4,
             arbiter: "witness".to_owned(),
+            arbiter_answers: true,
             log_index: 70,
             commit_index: 70,
             lag_entries: 0,
@@ -243,11 +255,12 @@ mod tests {
             assert_eq!(view(vec![Ok(node), Err(silent())]).verdict(), Verdict::Degraded);
         }
         assert_eq!(view(vec![Err(silent()), Err(silent())]).verdict(), Verdict::Unreachable);
-        let spoilt: [fn(&mut Vec<PairReport>); 6] = [
+        let spoilt: [fn(&mut Vec<PairReport>); 7] = [
             |nodes| nodes[0].serving = false,
             |nodes| nodes[0].in_sync = false,
             |nodes| nodes[1].in_sync = false,
             |nodes| nodes[1].link = false,
+            |nodes| nodes[0].arbiter_answers = false,
             |nodes| nodes[1].role = "joining".to_owned(),
             |nodes| nodes[1] = report("b", "primary"),
         ];

@@ -60,7 +60,7 @@ pub(super) struct Leading {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
     nonce: Nonce,
-    store: StoreId,
+    pub(super) store: StoreId,
     pub(super) matched: u64,
     pub(super) echo: Echo,
 }
@@ -168,7 +168,7 @@ impl Leading {
         let drained = replica.log.end().index == self.commit && peer.matched >= self.commit
             || replica.has_mutant(PairMutant::SwitchoverWithoutDrain);
         let handed = Cfg { epoch: next.epoch + 1, primary: other, holder: peer.nonce, ..*next };
-        if able && replica.disk_stuck {
+        if able && (replica.disk_stuck || replica.lacks_entries) {
             return Some(Cfg { in_sync: InSync::alone(other, peer.store), ..handed });
         }
         (able && ordered && drained).then_some(handed)

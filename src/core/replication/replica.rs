@@ -60,6 +60,8 @@ pub(in crate::core) struct Replica {
     /// Whether the peer has said on this link what it knows of the register.
     pub(super) peer_told: bool,
     pub(super) disk_stuck: bool,
+    /// The peer, in sync, holds committed entries that this log does not have.
+    pub(super) lacks_entries: bool,
     pub(super) order: Option<Order>,
     pub(super) duty: Duty,
     told_role: Option<Role>,
@@ -150,6 +152,7 @@ impl Replica {
             link: false,
             peer_told: false,
             disk_stuck: false,
+            lacks_entries: false,
             order: None,
             duty: Duty::Joining,
             told_role: None,

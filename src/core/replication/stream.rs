@@ -63,15 +63,25 @@ impl Replica {
                 self.send(leading, ours, ours, Vec::new());
                 self.pump(leading);
             }
-            Some(_) if fallback => leading.stream = Stream::Hopeless { fork: Some(self.fork(place)) },
+            Some(_) if fallback => self.give_up(leading, place),
             Some(_) => self.check_applied(leading),
-            None if place.index > self.log.end().index => {
-                leading.stream = Stream::Hopeless { fork: Some(self.fork(place)) };
-            }
+            None if place.index > self.log.end().index => self.give_up(leading, place),
             None => {
                 leading.stream = Stream::Checking { place, fallback };
                 self.effect(PairEffect::ReadLog { from: place.index + 1, bytes_max: BATCH_BYTES });
             }
+        }
+    }
+
+    /// The standby holds something as committed that is not in this log. If it is in sync, it is this log that lacks it (an old
+    /// copy of the disk was put back): the peer has to reign. Otherwise the standby has to begin anew.
+    fn give_up(&mut self, leading: &mut Leading, place: Position) {
+        let other = self.config.side.other();
+        let listed = |store| self.cfg.is_some_and(|cfg| cfg.in_sync.holds(other, store));
+        if leading.peer.is_some_and(|peer| listed(peer.store)) {
+            self.lacks_entries = true;
+        } else {
+            leading.stream = Stream::Hopeless { fork: Some(self.fork(place)) };
         }
     }
 
@@ -92,7 +102,7 @@ impl Replica {
                 leading.stream = Stream::Live { prev: place, reading: false };
                 self.send_read(leading, place, entries);
             }
-            Ok(_) if fallback => leading.stream = Stream::Hopeless { fork: Some(self.fork(place)) },
+            Ok(_) if fallback => self.give_up(leading, place),
             Ok(_) => self.check_applied(leading),
             Err(LogGone::Truncated) => leading.stream = Stream::Hopeless { fork: None },
             Err(LogGone::Failed) => leading.stream = Stream::Unknown,

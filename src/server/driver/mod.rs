@@ -210,7 +210,12 @@ impl Driver {
                 self.health.enter(if read_only { Phase::ReadOnly } else { Phase::Ready });
                 self.handle(Input::ReadOnly(read_only));
             }
-            Fact::Pair(fact) => self.handle(Input::Pair(fact)),
+            Fact::Pair(fact) => {
+                if let (PairFact::Answered { answer, .. }, Some(port)) = (&fact, &self.port) {
+                    port.answered(*answer);
+                }
+                self.handle(Input::Pair(fact));
+            }
             Fact::LinkUp(line) => self.about_pair(|port| port.link_up(*line)),
             Fact::LinkDown => self.about_pair(Port::link_down),
             Fact::Wish(Wish::Order(order), reply) => self.about_pair(|port| port.order(order, reply)),

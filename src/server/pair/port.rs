@@ -58,6 +58,11 @@ impl Port {
         PairFact::LinkDown
     }
 
+    /// The arbiter answered a question, or did not.
+    pub(in crate::server) fn answered(&self, answer: Answer) {
+        self.board.arbiter(!matches!(answer, Answer::Unknown | Answer::NotSent));
+    }
+
     /// An operator's order on its way to the core.
     pub(in crate::server) fn order(&mut self, order: PairOrder, reply: Reply) -> PairFact {
         let request = self.next_request;

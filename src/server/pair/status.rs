@@ -27,6 +27,7 @@ impl Board {
             side: side.to_string(),
             role: "joining".to_owned(),
             arbiter: arbiter.to_owned(),
+            arbiter_answers: true,
             epoch: 0,
             in_sync: false,
             serving: false,
@@ -44,6 +45,21 @@ impl Board {
     pub(super) fn link(&self, up: bool) {
         self.shown.send_modify(|report| report.link = up);
         gauge!(name::PAIR_LINK).set(f64::from(u8::from(up)));
+    }
+
+    /// The arbiter answered a question, or did not.
+    pub(super) fn arbiter(&self, answers: bool) {
+        gauge!(name::PAIR_ARBITER).set(f64::from(u8::from(answers)));
+        if self.shown.borrow().arbiter_answers != answers {
+            self.shown.send_modify(|report| report.arbiter_answers = answers);
+            if answers {
+                tracing::info!("the arbiter answers again");
+            } else {
+                tracing::error!(
+                    "NO ARBITER: until it answers nobody can be promoted and no peer left behind"
+                );
+            }
+        }
     }
 
     /// The role changed: everybody who has to know is told at once.
