@@ -57,6 +57,19 @@ pub enum Wish {
     Rejoin,
 }
 
+impl Wish {
+    /// As the operator's command is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Order(PairOrder::Switchover) => "switchover",
+            Self::Order(PairOrder::Promote { accept_data_loss: false }) => "promote",
+            Self::Order(PairOrder::Promote { accept_data_loss: true }) => "promote --accept-data-loss",
+            Self::Rejoin => "rejoin",
+        }
+    }
+}
+
 /// Why a wish was not granted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -135,8 +148,13 @@ async fn grant(pages: &PairPages, headers: &HeaderMap, wish: Wish) -> Response {
     if let Some(error) = not_an_operator(headers) {
         return (StatusCode::FORBIDDEN, Json(Outcome { error: Some(error) })).into_response();
     }
-    tracing::warn!(?wish, "an operator's order");
     let result = (pages.grant)(wish).await;
+    match &result {
+        Ok(()) => tracing::warn!(order = wish.name(), "an operator's order was carried out"),
+        Err(refused) => {
+            tracing::warn!(order = wish.name(), error = %refused, "an operator's order was refused");
+        }
+    }
     let status = match result {
         Ok(()) => StatusCode::OK,
         Err(Refused::NoAnswer) => StatusCode::GATEWAY_TIMEOUT,

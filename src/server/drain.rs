@@ -153,7 +153,8 @@ pub(super) async fn until_stopped(mut parts: Parts) -> Result<Ended, ServeError>
 async fn let_go(mut parts: Parts) -> Result<Ended, ServeError> {
     match timeout(GRACE, &mut parts.driver_done).await {
         Ok(Ok(Stopped::Again(aside))) => {
-            tracing::warn!(?aside, "beginning anew");
+            let store = if aside == Aside::Nothing { "stays" } else { "is put aside" };
+            tracing::warn!(store, "beginning anew: what is in memory is thrown away");
             leave(parts).await;
             Ok(Ended::Again(aside))
         }
