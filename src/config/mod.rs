@@ -12,7 +12,7 @@ mod tenant;
 
 pub use arbiter::{Arbiter, Etcd, Witness};
 pub use keys::{KEYS, Key, TENANT_KEY_KEYS, TENANT_KEYS};
-pub use pair::Pair;
+pub use pair::{Pair, is_endpoint};
 pub use source::{CONFIG_VARIABLE, Place, Source};
 pub use tenant::{KeyMaterial, Tenant, TenantKey};
 

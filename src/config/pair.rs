@@ -69,7 +69,10 @@ impl Ask<'_> {
             _ => None,
         })?;
         let snapshot_mib: u64 = self.number("pair.snapshot_mib_per_s", 1..=10_000)?;
-        let Some(side) = side else { return Ok(None) };
+        // With a side each of the files was required above.
+        let (Some(side), Some(ca), Some(certificate), Some(key)) = (side, ca, certificate, key) else {
+            return Ok(None);
+        };
         let missing = |key: &str, place: &Place, rule: &str| {
             Err(ConfigError::new(key, place.clone(), format!("is required on a node of a pair: {rule}")))
         };
@@ -87,11 +90,7 @@ impl Ask<'_> {
             cluster,
             listen,
             peer,
-            identity: IdentityFiles {
-                ca: ca.unwrap_or_default(),
-                certificate: certificate.unwrap_or_default(),
-                key: key.unwrap_or_default(),
-            },
+            identity: IdentityFiles { ca, certificate, key },
             shared_key_file: shared_key,
             client_endpoints,
             policy,
@@ -109,7 +108,9 @@ impl Ask<'_> {
     }
 }
 
-fn is_endpoint(text: &str) -> bool {
+/// Whether this names a host and a port, as in `a.example.org:4433`.
+#[must_use]
+pub fn is_endpoint(text: &str) -> bool {
     text.rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0))
 }

@@ -157,8 +157,7 @@ impl Core {
             Input::ReadOnly(read_only) => {
                 pair.replica.set_disk_stuck(read_only);
                 pair.disk_full = read_only;
-                let refuses = read_only || pair.stalled;
-                self.set_read_only(now_ms, refuses);
+                self.refuse_writes(now_ms);
             }
             Input::Tick => {}
             input => self.take_from_clients(now_ms, input),
@@ -188,8 +187,7 @@ impl Core {
 
     fn refuse_client(&mut self, input: &Input) {
         if let Input::Hello { connection, .. } = input {
-            let (connection, code) = (*connection, Code::NOT_PRIMARY);
-            self.effects.push_back(Effect::Disconnect { connection, code, reason: code.sentence().into() });
+            self.disconnect(*connection, Code::NOT_PRIMARY, Code::NOT_PRIMARY.sentence());
         }
     }
 
@@ -248,7 +246,12 @@ impl Core {
     fn stall(&mut self, now_ms: u64, stalled: bool) {
         let Some(pair) = &mut self.pair else { return };
         pair.stalled = stalled;
-        let refuses = stalled || pair.disk_full;
+        self.refuse_writes(now_ms);
+    }
+
+    /// Refuses what has to be stored while disk or policy does, or takes it again.
+    fn refuse_writes(&mut self, now_ms: u64) {
+        let refuses = self.pair.as_ref().is_some_and(|pair| pair.disk_full || pair.stalled);
         self.set_read_only(now_ms, refuses);
     }
 
@@ -266,8 +269,7 @@ impl Core {
         }
         let all: Vec<_> = self.connections.keys().copied().collect();
         for connection in all {
-            let code = Code::NOT_PRIMARY;
-            self.effects.push_back(Effect::Disconnect { connection, code, reason: code.sentence().into() });
+            self.disconnect(connection, Code::NOT_PRIMARY, Code::NOT_PRIMARY.sentence());
             self.drop_connection(now_ms, connection, true);
         }
     }
@@ -277,8 +279,7 @@ impl Core {
         self.dismiss(now_ms);
         assert!(self.held.is_empty(), "something waits for an entry although all are committed");
         self.sessions.clear();
-        (self.hub, self.board) = (Hub::default(), Board::default());
-        self.staff_inboxes.clear();
+        self.board = Board::default();
         self.reads.clear();
         self.stall(now_ms, false);
         self.timers.keep(|timer| matches!(timer, Timer::Checkpoint));

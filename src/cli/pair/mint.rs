@@ -3,6 +3,7 @@
 use crate::cli::{failed, line, misconfigured};
 use clap::Args;
 use duet::{
+    config::is_endpoint,
     core::{ClusterId, Side},
     peer::{self, InitFailed, Member, PairFiles, PairPlan},
 };
@@ -112,12 +113,7 @@ fn minted(result: Result<PairFiles, InitFailed>, json: bool, say: impl Fn(&str) 
 }
 
 fn endpoint(text: &str) -> Result<String, String> {
-    let port =
-        text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-    match port {
-        Some(Ok(1..)) => Ok(text.to_owned()),
-        _ => Err("must be HOST:PORT".to_owned()),
-    }
+    is_endpoint(text).then(|| text.to_owned()).ok_or_else(|| "must be HOST:PORT".to_owned())
 }
 
 fn cluster(text: &str) -> Result<ClusterId, String> {

@@ -49,6 +49,9 @@ pub enum Policy {
 }
 
 impl PairConfig {
+    /// What [`window_bytes`](Self::window_bytes) is unless somebody says otherwise.
+    pub const WINDOW_BYTES: usize = 4 * 1024 * 1024;
+
     /// The numbers of `docs/replication.md`, for a node of a pair.
     #[must_use]
     pub fn new(side: Side, cluster: ClusterId, nonce: Nonce, store: StoreId) -> Self {
@@ -67,7 +70,7 @@ impl PairConfig {
             linger_ms: 250,
             disk_stuck_ms: 3_000,
             switchover_max_ms: 5_000,
-            window_bytes: 4 * 1024 * 1024,
+            window_bytes: Self::WINDOW_BYTES,
             mutant: None,
         }
     }

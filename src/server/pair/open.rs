@@ -68,8 +68,6 @@ impl Membership {
         reader: Reader,
     ) -> Result<Option<(Port, PairPages)>, ServeError> {
         let Some(pair) = &config.pair else { return Ok(None) };
-        let window_bytes =
-            PairConfig::new(pair.side, pair.cluster, self.nonce, StoreId::default()).window_bytes;
         let endpoint = PeerEndpoint::bind(PeerConfig {
             listen: pair.listen,
             peer: pair.peer.clone(),
@@ -77,7 +75,7 @@ impl Membership {
             side: pair.side,
             nonce: self.nonce,
             identity: pair.identity.clone(),
-            log_queue_bytes: 2 * window_bytes,
+            log_queue_bytes: 2 * PairConfig::WINDOW_BYTES,
         })?;
         let places = LostAndFound::new(&config.data_dir);
         let (wishes, wished) = asks();
