@@ -54,11 +54,8 @@ describe('a visitor and an agent', () => {
       log.scrollTop += row.getBoundingClientRect().top - log.getBoundingClientRect().top;
     });
     const place = () => visitor.message('line 30').evaluate(row => row.getBoundingClientRect().top);
-    const before = await until('the list has come to rest', 10_000, async () => {
-      const top = await place();
-      await visitor.page.waitForTimeout(300);
-      return (await place()) === top ? top : undefined;
-    });
+    await until('the list has come to rest', 10_000, () => visitor.message('line 30').evaluate(atRest));
+    const before = await place();
     await visitor.page.reload();
     await visitor.message('line 30').waitFor();
     await until('the same lines are in view', 20_000, async () => Math.abs((await place()) - before) < 4);
@@ -122,3 +119,13 @@ describe('a visitor and an agent', () => {
     await item.getByRole('img').waitFor({ state: 'detached' });
   });
 });
+
+/** In the page: whether the list of this row neither loads nor moves from one frame to the next but one. */
+function atRest(row) {
+  const list = row.getRootNode().host;
+  const { top } = row.getBoundingClientRect();
+  return new Promise(resolve => {
+    const judge = () => resolve(!list.loading && row.getBoundingClientRect().top === top);
+    requestAnimationFrame(() => requestAnimationFrame(judge));
+  });
+}

@@ -14,7 +14,7 @@ describe('when the primary of a pair is killed', () => {
   const at = {};
 
   before(async () => {
-    at.stage = await Stage.start({ binary: process.env.DUET_BIN });
+    at.stage = await Stage.start({ binary: process.env.SERVER_BINARY });
     at.server = await Front.start(at.stage, 0);
     at.browser = await launch();
     await inSync(at.stage);

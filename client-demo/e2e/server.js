@@ -1,13 +1,15 @@
-/** A real `duet serve --dev` on free ports with a data directory of its own; `DUET_BIN` names another binary. */
+/** A real `duet serve --dev` on free ports with a data directory of its own; `SERVER_BINARY` names another binary. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { CLEAN } from '../pair/process.js';
 import { until } from './until.js';
 
-const BINARY = process.env.DUET_BIN ?? fileURLToPath(new URL('../../target/debug/duet', import.meta.url));
+const BINARY =
+  process.env.SERVER_BINARY ?? fileURLToPath(new URL('../../target/debug/duet', import.meta.url));
 const READY_WITHIN_MS = 20_000;
 
 /** One server; it may be killed and started again on the same data and ports. */
@@ -39,6 +41,7 @@ export class Server {
     const listen = ['--listen', clients, '--admin-listen', '127.0.0.1:0', '--dev-listen', dev];
     this.#child = spawn(BINARY, ['serve', '--dev', ...options, ...listen], {
       stdio: ['ignore', 'ignore', 'inherit'],
+      env: CLEAN,
     });
     this.#ready = await until('the server is ready', READY_WITHIN_MS, async () => {
       if (this.#child.exitCode !== null) throw new Error(`${BINARY} ended with ${this.#child.exitCode}`);

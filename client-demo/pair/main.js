@@ -1,8 +1,8 @@
-/** `make demo-pair`: a pair and its page until SIGINT or SIGTERM. `DUET_BIN` names the binary, `PAGE_PORT` the page's port. */
+/** `make demo-pair`: a pair and its page until SIGINT or SIGTERM. `SERVER_BINARY` names the binary, `PAGE_PORT` the page's port. */
 import { Front } from './front.js';
 import { DEBUG_BINARY, Stage } from './stage.js';
 
-const binary = process.env.DUET_BIN ?? DEBUG_BINARY;
+const binary = process.env.SERVER_BINARY ?? DEBUG_BINARY;
 // Listened to until the end: whoever asks twice, as a terminal and a script do together, must not leave processes behind.
 const asked = new Promise(resolve => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, resolve);

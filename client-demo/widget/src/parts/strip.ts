@@ -1,6 +1,7 @@
 /** The strip: which carrier, how long a round trip takes, which node, which reign, how many copies. Small, for those who want to know. */
-import type { DuetClient } from '@duet/client';
+import type { ClientState, DuetClient } from '@duet/client';
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
+import type { TextKey } from '../text/en';
 import { Localized, texts } from '../text/locale';
 import { theme } from './theme';
 import { Ticking, Watching } from './watching';
@@ -63,7 +64,9 @@ export class DuetStrip extends LitElement {
     const connected = this.client?.state === 'connected';
     const say = texts();
     const words =
-      connected && transport !== undefined ? say.text(`strip.${transport}`) : say.text('strip.disconnected');
+      connected && transport !== undefined
+        ? say.text(`strip.${transport}`)
+        : say.text(awayText(this.client?.state));
     const ms = rtt === undefined ? undefined : rtt < 10 ? Math.round(rtt * 10) / 10 : Math.round(rtt);
     return html`<div
       class="figures ${connected ? 'connected' : ''}"
@@ -97,6 +100,12 @@ export class DuetStrip extends LitElement {
       }
     </div>`;
   }
+}
+
+/** What an interruption is called: one that ends by itself is not a missing connection. */
+function awayText(state: ClientState | undefined): TextKey {
+  if (state === 'connecting') return 'strip.connecting';
+  return state === 'reconnecting' || state === 'suspended' ? 'strip.reconnecting' : 'strip.disconnected';
 }
 
 customElements.define('duet-strip', DuetStrip);

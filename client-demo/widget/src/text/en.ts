@@ -54,6 +54,8 @@ export const en = {
   'strip.name': 'Connection',
   'strip.connected': 'Connected',
   'strip.disconnected': 'Not connected',
+  'strip.connecting': 'Connecting…',
+  'strip.reconnecting': 'Reconnecting…',
   'strip.webtransport': 'WebTransport',
   'strip.websocket': 'WebSocket',
   'strip.rtt': '{ms} ms',

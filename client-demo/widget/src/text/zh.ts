@@ -52,6 +52,8 @@ export const zh: Readonly<Record<TextKey, Text>> = {
   'strip.name': '连接',
   'strip.connected': '已连接',
   'strip.disconnected': '未连接',
+  'strip.connecting': '正在连接…',
+  'strip.reconnecting': '正在重新连接…',
   'strip.webtransport': 'WebTransport',
   'strip.websocket': 'WebSocket',
   'strip.rtt': '{ms} 毫秒',
