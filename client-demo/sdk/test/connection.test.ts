@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Backoff } from '../src/machine/backoff';
 import { subjectOf } from '../src/machine/tokens';
+import { Code } from '../src/protocol/reject';
 import { tokenFor } from './fake-server';
 import { random, Rig } from './rig';
 
@@ -166,6 +167,60 @@ describe('the session', () => {
     rig.advance(30_000);
     expect(rig.machine.connection.state).toBe('connected');
     expect(rig.saved?.epoch).toBe(4);
+  });
+});
+
+describe('waits', () => {
+  const nodes = { endpoints: ['https://a.example:4433', 'https://b.example:4433'] };
+  /** Breaks every connection a moment after its welcome, for ten minutes; how many there were in the last five. */
+  const dropped = (rig: Rig): number => {
+    const begun = rig.now;
+    let drops = 0;
+    while (rig.now < begun + 600_000) {
+      rig.advance(20);
+      if (rig.machine.connection.state !== 'connected') continue;
+      rig.advance(60);
+      rig.drop();
+      if (rig.now >= begun + 300_000) drops += 1;
+    }
+    return drops;
+  };
+
+  it('are as short in the tenth failover in a row as in the first', () => {
+    const rig = new Rig(nodes).subscribed();
+    for (let round = 0; round < 10; round++) {
+      const [dies, takesOver] = round % 2 === 0 ? ['a.example', 'b.example'] : ['b.example', 'a.example'];
+      rig.nodes.set(dies, 'gone').set(takesOver, 'gone');
+      rig.drop();
+      rig.send(`round ${round}`);
+      rig.advance(1_600);
+      rig.server.epoch += 1;
+      rig.nodes.set(takesOver, 'primary');
+      rig.advance(600);
+      expect(rig.server.texts().length).toBe(round + 1);
+      rig.advance(100);
+    }
+  });
+
+  it('grow where clients are let in and dropped at once', () => {
+    const drops = dropped(new Rig(nodes).connected());
+    expect(drops).toBeGreaterThanOrEqual(15);
+    expect(drops).toBeLessThanOrEqual(60);
+  });
+
+  it('grow where a server falls over a message, until it takes it', () => {
+    const rig = new Rig(nodes).subscribed();
+    rig.server.judge = () => ({ code: Code.RATE_LIMITED, retryAfterMs: 0 });
+    rig.server.log();
+    rig.send('poison');
+    const drops = dropped(rig);
+    expect(drops).toBeGreaterThanOrEqual(15);
+    expect(drops).toBeLessThanOrEqual(60);
+    rig.server.judge = () => 'accept';
+    rig.advance(30_000);
+    expect(rig.stored.size).toBe(0);
+    rig.drop();
+    expect(rig.of('state').at(-1)?.retryIn).toBeLessThanOrEqual(500);
   });
 });
 

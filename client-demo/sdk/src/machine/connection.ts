@@ -23,6 +23,7 @@ import { type CarrierInfo, earlier, type Entropy, type Out, type SavedSession } 
 import type { Endpoints } from './endpoints';
 import type { Cause, Live, Session } from './live';
 import { type Ended, Reach } from './reach';
+import { isRedirect } from './round';
 import { Remembered } from './session';
 import { Stray } from './stray';
 import { isTokenCode, subjectOf, Tokens } from './tokens';
@@ -133,6 +134,11 @@ export class Connection {
   heard(now: number): void {
     this.clock.heard(now);
     this.#beside.heard();
+  }
+
+  /** The node in use gave a proof that it serves: what failed before it is forgotten. */
+  served(): void {
+    this.#waits.reset();
   }
 
   /** Something was sent that is answered at once as a rule; where there is another node, silence is noticed soon. */
@@ -298,9 +304,7 @@ export class Connection {
     const { cause, silent } = ended.outcome;
     this.#endpoints.failed(silent);
     if (this.live === undefined) this.#retry(now, cause);
-    else if (ended.purpose === 'doubt') {
-      this.#beside.refused(now, cause.retryAfterMs ?? 0);
-    }
+    else if (ended.purpose === 'doubt') this.#beside.refused(now, cause.retryAfterMs ?? 0);
   }
 
   #lost(now: number, why: Cause): void {
@@ -326,7 +330,7 @@ export class Connection {
       this.#endpoints.leave();
       this.#endpoints.aim(named);
       this.#wait(now, cause, cause.retryAfterMs ?? 0);
-    } else this.#retry(now, cause);
+    } else this.#retry(now, cause, !isRedirect(cause.code));
   }
 
   /** A token that was refused is replaced once, at once. */
@@ -344,8 +348,9 @@ export class Connection {
   }
 
   /** Tries again after a drawn wait: soon where another node may take over in a moment and nobody asks for rest. */
-  #retry(now: number, cause: Cause): void {
-    this.#wait(now, cause, this.#waits.draw(cause, this.#endpoints.areSeveral, this.#entropy.unit()));
+  #retry(now: number, cause: Cause, soon = true): void {
+    const pair = soon && this.#endpoints.areSeveral;
+    this.#wait(now, cause, this.#waits.draw(cause, pair, this.#entropy.unit()));
   }
 
   #wait(now: number, cause: Cause, delay: number): void {

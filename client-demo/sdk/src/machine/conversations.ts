@@ -94,6 +94,11 @@ export class Conversations {
     this.pump(now, conversation);
   }
 
+  /** Whether a message of the user waits to be published. */
+  get waits(): boolean {
+    return this.#outbox.waiting(this.#context.owner()).length > 0;
+  }
+
   /** Queues a message. Throws `outbox_full` or `too_large`. */
   send(now: number, conversation: string, content: string | Content, options: SendOptions): Message {
     const wire = toWire(content);

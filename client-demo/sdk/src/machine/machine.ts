@@ -14,6 +14,7 @@ import type { Frame } from '../protocol/frame';
 import { capability, type Welcome } from '../protocol/hello';
 import { Code } from '../protocol/reject';
 import type { Availability, HistoryPage, Me } from '../values';
+import { proofOf } from './backoff';
 import { Connection, TOKEN_REQUEST } from './connection';
 import { Conversations } from './conversations';
 import { entry as entryOf, presence } from './convert';
@@ -213,7 +214,13 @@ export class Machine {
     if (delivery === undefined) return;
     if (delivery.type === 'Welcome') this.connection.welcome(now, link, delivery.body);
     else if (delivery.type === 'Closing') this.connection.closing(now, link, delivery.body);
-    else if (link === this.connection.live?.link) this.#delivery(now, lane, delivery);
+    else if (link === this.connection.live?.link) {
+      this.#delivery(now, lane, delivery);
+      // After it was taken in: it may have been what the last waiting message waited for.
+      const proof = proofOf(delivery);
+      if (proof === 'acknowledged' || (proof === 'answered' && !this.conversations.waits))
+        this.connection.served();
+    }
   }
 
   /** The carrier of one lane ended. */

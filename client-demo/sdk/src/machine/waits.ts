@@ -7,11 +7,11 @@ import { Backoff } from './backoff';
 import type { Cause } from './live';
 import { isRedirect } from './round';
 
-/** After this time without trouble the waits begin anew, milliseconds. */
+/** After this time without trouble, but without a proof of service either, the waits begin anew, milliseconds. */
 const STABLE_MS = 30_000;
 /** A page hidden for longer than this does not reconnect until it is shown, milliseconds. */
 const HIDDEN_MS = 300_000;
-/** How often a server may say "reconnect now" before the backoff applies all the same. */
+/** How often a server may say "reconnect now", without a proof of service, before the backoff applies all the same. */
 const MOVES_MAX = 3;
 
 /** The wait between two rounds, if one is on. */
@@ -27,16 +27,15 @@ export class Waits {
     return this.#backoff.tries;
   }
 
-  /** The application asks to connect. */
+  /** The application asks to connect, or a node gave a proof that it serves. */
   reset(): void {
     this.#backoff.reset();
+    this.#moves = 0;
   }
 
   /** A link that stood since `since` is lost. */
   lost(now: number, since: number): void {
-    if (now - since < STABLE_MS) return;
-    this.#backoff.reset();
-    this.#moves = 0;
+    if (now - since >= STABLE_MS) this.reset();
   }
 
   /** Whether this code leads elsewhere at once: two nodes may each name the other, so not for ever. */

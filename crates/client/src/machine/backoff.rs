@@ -2,8 +2,37 @@
 //!
 //! `delay = random(0, min(max, base · 2^n))`, the first one `random(0, first)`. What the server asks for is a floor
 //! below the draw, so that its clients still spread.
+//!
+//! The count is forgotten at the first proof of service on a connection ([`Proof`]). A welcome is none: a server that lets
+//! clients in and drops them at once meets growing delays, and so does one that falls over whatever waits in an outbox.
 
 use super::{config::Config, entropy::Entropy};
+use duet_protocol::Delivery;
+
+/// That a node serves, as opposed to: that it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// It acknowledged a message.
+    Acknowledged,
+    /// It said what only a node that serves can say. Enough for a client that has nothing to publish.
+    Answered,
+}
+
+impl Proof {
+    /// What a delivery proves.
+    pub(crate) fn of(delivery: &Delivery) -> Option<Self> {
+        match delivery {
+            Delivery::Published(_) => Some(Self::Acknowledged),
+            Delivery::Opened(_)
+            | Delivery::CaughtUp(_)
+            | Delivery::Event(_)
+            | Delivery::Done(_)
+            | Delivery::Created(_)
+            | Delivery::HistoryPage(_) => Some(Self::Answered),
+            _ => None,
+        }
+    }
+}
 
 /// Attempts since the last good connection.
 #[derive(Debug, Default)]
@@ -14,8 +43,9 @@ pub(crate) struct Backoff {
 
 /// Redirects that are followed at once before they count as failures: two nodes may each name the other.
 const REDIRECTS_MAX: u32 = 3;
-/// Rounds that follow each other quickly while a pair fails over.
-const QUICK_TRIES: u32 = 8;
+/// Rounds that follow each other quickly while a pair fails over: a quarter of a second each on average, and a pair that
+/// needs more than two seconds is still asked often.
+const QUICK_TRIES: u32 = 12;
 
 impl Backoff {
     /// Milliseconds until the next round. `quick`: it is likely that another node takes over in a moment.
@@ -48,6 +78,11 @@ impl Backoff {
     /// Failures since the last good connection.
     pub(crate) fn tries(&self) -> u32 {
         self.tries
+    }
+
+    /// Whether there is nothing to forget.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.tries == 0 && self.redirects == 0
     }
 
     /// The connection was good.
@@ -87,9 +122,9 @@ mod tests {
         let config = Config::new(vec!["a:1".into()], DeviceId::parse("d").unwrap(), [0; 16]);
         for seed in 0..50 {
             let (mut backoff, mut entropy) = (Backoff::default(), Entropy::new([seed; 16]));
-            let delays: Vec<u64> = (0..20).map(|_| backoff.delay(&config, &mut entropy, 0, true)).collect();
-            assert!(delays[..8].iter().all(|delay| *delay <= 500), "{delays:?}");
-            assert!(delays[8] <= 1_000 && delays[8..].iter().sum::<u64>() > 30_000, "{delays:?}");
+            let delays: Vec<u64> = (0..24).map(|_| backoff.delay(&config, &mut entropy, 0, true)).collect();
+            assert!(delays[..12].iter().all(|delay| *delay <= 500), "{delays:?}");
+            assert!(delays[12] <= 1_000 && delays[12..].iter().sum::<u64>() > 30_000, "{delays:?}");
         }
     }
 

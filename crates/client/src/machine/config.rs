@@ -47,11 +47,12 @@ pub struct Config {
     /// Upper bound of the wait before the first retry.
     pub retry_first_ms: u64,
     /// Upper bound of the wait before the second retry, half of it; doubles with every further one. Where several
-    /// addresses are known, the bound of the first eight.
+    /// addresses are known, the bound of the first twelve.
     pub retry_base_ms: u64,
     /// Largest upper bound of a wait.
     pub retry_max_ms: u64,
-    /// A connection that lasted so long makes the next retry a first one again.
+    /// A connection that lasted so long without a proof of service (an acknowledgement, or an answer while nothing waits)
+    /// makes the next retry a first one again, as such a proof does at once.
     pub stable_after_ms: u64,
     /// Receipts of one conversation leave together, this long after the first.
     pub receipt_delay_ms: u64,

@@ -2,6 +2,7 @@
 
 use super::{
     ClientError, Machine,
+    backoff::Proof,
     input::{ConnectionId, LaneId},
     lanes::Usage,
 };
@@ -18,6 +19,7 @@ impl Machine {
             return;
         }
         let usage = self.life.online().and_then(|online| online.lanes.usage(lane));
+        let proof = Proof::of(&delivery);
         match (usage, delivery) {
             (_, Delivery::Presence(presence)) => self.presence(presence),
             (_, Delivery::Typing(state)) => self.typing(&state),
@@ -29,6 +31,10 @@ impl Machine {
                 self.history_ended(request, lane, ClientError::new(ended.code, &ended.reason));
             }
             (Some(Usage::History(_)), _) => {}
+        }
+        // After it was taken in: it may have been what the last waiting message waited for.
+        if let Some(proof) = proof {
+            self.served(proof);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     ClientError, Event, Machine, Output, Timer,
+    backoff::Proof,
     conversation::Lane,
     input::{ConnectionId, LaneId},
     life::{Attempt, Life},
@@ -240,6 +241,17 @@ impl Machine {
         if self.timers.is_set(&Timer::Silence) {
             self.timers.clear(&Timer::Silence);
             self.watch_publishes();
+        }
+    }
+
+    /// The node in use gave a proof that it serves: what failed before it is forgotten. As long as messages wait, only an
+    /// acknowledgement counts, since it may be one of them that no server survives.
+    pub(super) fn served(&mut self, proof: Proof) {
+        if self.backoff.is_fresh() || self.life.online().is_none() {
+            return;
+        }
+        if proof == Proof::Acknowledged || !self.outbox.waits() {
+            self.backoff.reset();
         }
     }
 

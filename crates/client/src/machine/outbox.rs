@@ -147,6 +147,11 @@ impl Outbox {
         self.queues.contains_key(&conversation)
     }
 
+    /// Whether there is anything to send.
+    pub(crate) fn waits(&self) -> bool {
+        !self.queues.is_empty()
+    }
+
     /// The conversations with something to send.
     pub(crate) fn conversations(&self) -> Vec<ConversationId> {
         self.queues.keys().copied().collect()

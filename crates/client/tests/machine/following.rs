@@ -173,6 +173,66 @@ fn how_safe_a_message_is_reaches_the_application() {
     );
 }
 
+#[test]
+fn a_client_finds_the_tenth_failover_in_a_row_as_soon_as_the_first() {
+    for seed in 20..30 {
+        let room = conversation(1);
+        let mut pair = Pair::showing(seed, room);
+        for round in 0..10 {
+            let (dies, takes_over) = if round % 2 == 0 { (A, B) } else { (B, A) };
+            pair.set(dies, Node::Gone);
+            pair.cut();
+            pair.say(room, "hello?");
+            pair.pass(1_600);
+            pair.server.epoch += 1;
+            pair.set(takes_over, Node::Primary);
+            let took_ms = pair.until(2_000, accepted);
+            assert!(
+                took_ms <= 600,
+                "round {round} of seed {seed}: {took_ms} ms after the other node reigned"
+            );
+            pair.pass(100);
+        }
+    }
+}
+
+/// Cuts every connection a moment after its welcome, for ten minutes; how many there were in the last five.
+fn cut_for_ten_minutes(pair: &mut Pair) -> usize {
+    let (begun, mut cuts) = (pair.now_ms, 0);
+    while pair.now_ms < begun + 600_000 {
+        pair.pass(20);
+        if pair.machine.state() == State::Connected {
+            pair.pass(60);
+            pair.cut();
+            cuts += usize::from(pair.now_ms >= begun + 300_000);
+        }
+    }
+    cuts
+}
+
+#[test]
+fn a_server_that_lets_clients_in_and_drops_them_at_once_meets_growing_waits() {
+    let mut pair = Pair::new(31, &[A, B]);
+    pair.input(Input::Connect);
+    let cuts = cut_for_ten_minutes(&mut pair);
+    assert!((15..=60).contains(&cuts), "{cuts} connections in five minutes");
+}
+
+#[test]
+fn a_server_that_falls_over_a_message_meets_growing_waits_until_it_takes_it() {
+    let room = conversation(1);
+    let mut pair = Pair::showing(32, room);
+    pair.lose_answers = usize::MAX;
+    pair.say(room, "poison");
+    let cuts = cut_for_ten_minutes(&mut pair);
+    assert!((15..=60).contains(&cuts), "{cuts} connections in five minutes");
+    pair.lose_answers = 0;
+    pair.until(30_000, accepted);
+    pair.cut();
+    let wait = pair.states().last().and_then(|change| change.retry_in_ms);
+    assert!(wait.is_some_and(|wait| wait <= 500), "{wait:?} after it was served");
+}
+
 proptest! {
     #[test]
     fn a_client_that_writes_hardly_notices_the_death_of_the_primary(seed: u8, needs_ms in 0u64..2_000) {
