@@ -55,6 +55,7 @@ codes! {
     3008 SLOW true "The client reads too slowly."
     3012 NO_PONG true "The client fell silent."
     3013 OVERLOADED true "The server has too much to do."
+    3014 CARRIER_GONE true "This node does not know the carrier; open another and resume."
     3400 DRAIN true "The server is about to stop; another node goes on."
     3401 NOT_PRIMARY true "Another node serves now."
     3500 INVALID_TOKEN false "The token is not accepted."

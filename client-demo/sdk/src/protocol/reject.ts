@@ -69,6 +69,8 @@ export const Code = {
   NO_PONG: 3012,
   /** The server has too much to do. */
   OVERLOADED: 3013,
+  /** This node does not know the carrier; open another and resume. */
+  CARRIER_GONE: 3014,
   /** The server is about to stop; another node goes on. */
   DRAIN: 3400,
   /** Another node serves now. */
@@ -125,6 +127,7 @@ export const CODES: readonly (readonly [number, string, boolean, string])[] = [
   [3008, 'slow', true, 'The client reads too slowly.'],
   [3012, 'no_pong', true, 'The client fell silent.'],
   [3013, 'overloaded', true, 'The server has too much to do.'],
+  [3014, 'carrier_gone', true, 'This node does not know the carrier; open another and resume.'],
   [3400, 'drain', true, 'The server is about to stop; another node goes on.'],
   [3401, 'not_primary', true, 'Another node serves now.'],
   [3500, 'invalid_token', false, 'The token is not accepted.'],
