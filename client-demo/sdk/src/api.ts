@@ -112,8 +112,26 @@ export interface StateChange {
   readonly endpoint: string | undefined;
   /** The highest reign of a primary that was seen; 0 before the first connection. */
   readonly epoch: number;
-  /** Whether the session went on where it had stopped. */
-  readonly resumed: boolean;
+  /**
+   * When connected, what became of the session and of the conversations that are shown; `undefined` for the first connection
+   * of a session. `full` first means that the session goes on; should a conversation then tell that something is missing, the
+   * same state is told again with `partial`.
+   */
+  readonly resumed: ResumeOutcome | undefined;
+  /** With `partial`: the conversations of which events are missing; each has had its `discontinuity`. */
+  readonly missing: readonly string[];
+}
+
+/**
+ * `full`: the session goes on, without a hole. `partial`: it goes on, but some conversations have begun anew. `none`: it is
+ * gone, and this is a new one of the same user; each conversation goes on from its position all the same, or says that it cannot.
+ */
+export type ResumeOutcome = 'full' | 'partial' | 'none';
+
+/** What became of a session. */
+export interface Resumption {
+  readonly outcome: ResumeOutcome;
+  readonly missing: readonly string[];
 }
 
 /** What is known about the connection. */

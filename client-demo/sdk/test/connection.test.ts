@@ -44,7 +44,7 @@ describe('the session', () => {
     expect(rig.of('state').at(-1)).toMatchObject({
       transport: 'webtransport',
       node: 'node-a',
-      resumed: false,
+      resumed: undefined,
     });
     expect(rig.tokenReasons).toEqual(['connect']);
   });
@@ -54,7 +54,7 @@ describe('the session', () => {
     rig.drop();
     rig.advance(1_500);
     expect(rig.states).toEqual(['connecting', 'connected', 'reconnecting', 'connected']);
-    expect(rig.of('state').at(-1)?.resumed).toBe(true);
+    expect(rig.of('state').at(-1)?.resumed).toBe('full');
     expect(rig.server.of('Hello').at(-1)?.resume).toEqual(new TextEncoder().encode('session-1'));
     expect(rig.tokenReasons).toEqual(['connect']);
   });
@@ -63,7 +63,7 @@ describe('the session', () => {
     const rig = new Rig().connected();
     rig.reload();
     rig.connected();
-    expect(rig.of('state').at(-1)).toMatchObject({ current: 'connected', resumed: true });
+    expect(rig.of('state').at(-1)).toMatchObject({ current: 'connected', resumed: 'full' });
   });
 
   it('is not resumed for somebody else', () => {
@@ -87,7 +87,7 @@ describe('the session', () => {
     expect(rig.of('state').at(-1)).toMatchObject({
       current: 'connected',
       previous: 'suspended',
-      resumed: false,
+      resumed: 'none',
     });
   });
 
@@ -251,7 +251,7 @@ describe('codes', () => {
     expect(rig.machine.connection.state).toBe('connected');
     rig.server.control(closing(3511));
     rig.advance(5_000);
-    expect(rig.of('state').at(-1)).toMatchObject({ current: 'connected', resumed: true });
+    expect(rig.of('state').at(-1)).toMatchObject({ current: 'connected', resumed: 'full' });
     rig.server.control(closing(3511));
     rig.advance(60_000);
     expect(rig.of('state').at(-1)).toMatchObject({ current: 'failed', code: 3511 });
@@ -351,7 +351,7 @@ describe('tokens', () => {
     rig.advance(30_000);
     rig.drop();
     rig.advance(2_000);
-    expect(rig.of('state').at(-1)).toMatchObject({ current: 'connected', resumed: true });
+    expect(rig.of('state').at(-1)).toMatchObject({ current: 'connected', resumed: 'full' });
     expect(rig.server.of('Hello').at(-1)?.token).toBe(tokenFor('ann'));
   });
 

@@ -30,6 +30,7 @@ interface Connection {
   readonly send: Send;
   readonly lanes: Map<number, string>;
   user: string;
+  session: string | undefined;
 }
 
 /** What the server does with a publish: `accept`, `silence` (accepted, the answer is lost), or a refusal by code. */
@@ -52,6 +53,10 @@ export class FakeServer {
   readonly logs = new Map<string, Event[]>();
   readonly members = new Map<string, Member[]>();
   readonly received: Command[] = [];
+  /** Most events of a backlog; behind a longer one the server begins later and says so. */
+  backlogMax = Infinity;
+  /** Hears that the server has ended a connection, after `Closing`. */
+  ended: (link: number) => void = () => undefined;
   readonly #seen = new Map<string, number>();
   readonly #connections = new Map<number, Connection>();
   #sessionCount = 0;
@@ -80,7 +85,7 @@ export class FakeServer {
   }
 
   connected(link: number, send: Send): void {
-    this.#connections.set(link, { send, lanes: new Map(), user: 'ann' });
+    this.#connections.set(link, { send, lanes: new Map(), user: 'ann', session: undefined });
   }
 
   gone(link: number): void {
@@ -201,7 +206,9 @@ export class FakeServer {
     const user = known ?? subject(hello.token) ?? 'ann';
     const key = resumed === 'full' ? (asked ?? '') : `session-${++this.#sessionCount}`;
     this.sessions.set(key, user);
+    this.#replace(key);
     connection.user = user;
+    connection.session = key;
     this.#tell(connection, 0, {
       type: 'Welcome',
       body: {
@@ -224,11 +231,23 @@ export class FakeServer {
     });
   }
 
+  /** A session that connects a second time replaces the first connection, which hears of it before the second one is welcomed. */
+  #replace(session: string): void {
+    for (const [link, connection] of [...this.#connections]) {
+      if (connection.session !== session) continue;
+      const body = { code: 3511, reason: 'replaced', retryAfterMs: 0, endpoint: undefined };
+      this.#tell(connection, 0, { type: 'Closing', body });
+      this.#connections.delete(link);
+      this.ended(link);
+    }
+  }
+
   #open(connection: Connection, lane: number, { conversation, start }: CommandOf<'Open'>): void {
     const log = this.log(conversation);
     const position = start.type === 'after' ? start.value.seq : Math.max(0, log.length - start.value);
-    const complete = position <= log.length;
-    const after = complete ? position : 0;
+    const tooLong = start.type === 'after' && log.length - position > this.backlogMax;
+    const complete = position <= log.length && !tooLong;
+    const after = complete ? position : tooLong ? log.length - this.backlogMax : 0;
     const members = this.members.get(conversation) ?? [];
     connection.lanes.set(lane, conversation);
     this.#tell(connection, lane, {

@@ -55,6 +55,8 @@ export class Rig {
   readonly nodes = new Map<string, Node>();
   /** Whether frames pass, in both directions. */
   flowing = true;
+  /** Links whose network path is dead, without a word: nothing passes. */
+  readonly stalled = new Set<number>();
   /** What `getToken` brings: a token, an error's message, or `unauthorized`. */
   token: () => string | Error = () => tokenFor('ann');
   terminalToken = false;
@@ -73,7 +75,20 @@ export class Rig {
     this.#endpoints = options.endpoints ?? ['https://a.example:4433'];
     this.saved = options.saved;
     this.server = new FakeServer(() => this.now + 1_763_000_000_000);
+    this.server.ended = link => {
+      this.#later(() => {
+        if (!this.#up.delete(link) || this.stalled.has(link)) return;
+        this.do(() => {
+          this.machine.connection.linkDown(this.now, link, 0, '');
+        });
+      });
+    };
     this.machine = this.#boot();
+  }
+
+  /** The link in use. */
+  get link(): number {
+    return this.machine.connection.live?.link ?? 0;
   }
 
   /** Connects and waits until that is done. */
@@ -268,7 +283,7 @@ export class Rig {
   }
 
   #arrive(link: number, lane: number, inner: Uint8Array): void {
-    if (!this.#up.has(link) || !this.flowing) return;
+    if (!this.#up.has(link) || !this.flowing || this.stalled.has(link)) return;
     const node = this.#node(link);
     if (node === 'primary') this.server.hear(link, lane, inner);
     else if (node === 'mute') {
@@ -311,7 +326,8 @@ export class Rig {
 
   #carry(generation: number, link: number, lane: number, frame: Frame): void {
     this.#later(() => {
-      if (generation !== this.#generation || !this.#up.has(link) || !this.flowing) return;
+      if (generation !== this.#generation || !this.#up.has(link)) return;
+      if (!this.flowing || this.stalled.has(link)) return;
       this.do(() => {
         this.machine.frame(this.now, link, lane, frame);
       });

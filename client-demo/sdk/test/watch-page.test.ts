@@ -7,6 +7,8 @@ describe('a page', () => {
   let told: string[];
   const events: PageEvents = {
     moved: () => told.push('moved'),
+    shaken: () => told.push('shaken'),
+    online: online => told.push(online ? 'online' : 'offline'),
     hidden: hidden => told.push(hidden ? 'hidden' : 'shown'),
     idle: idle => told.push(idle ? 'idle' : 'there'),
     leaving: () => told.push('leaving'),
@@ -50,6 +52,24 @@ describe('a page', () => {
     told = [];
     watchPage(events)();
     expect(told.at(-1)).toBe('idle');
+  });
+
+  it('tells another network from another speed of the same one', () => {
+    const connection = Object.assign(new EventTarget(), { type: 'wifi' });
+    vi.stubGlobal('navigator', { onLine: true, connection });
+    const change = (type: string): void => {
+      connection.type = type;
+      connection.dispatchEvent(new Event('change'));
+    };
+    const stop = watchPage(events);
+    told = [];
+    change('wifi');
+    change('cellular');
+    change('none');
+    window.dispatchEvent(new Event('offline'));
+    window.dispatchEvent(new Event('online'));
+    expect(told).toEqual(['shaken', 'moved', 'offline', 'online', 'moved']);
+    stop();
   });
 
   it('says nothing more when nobody listens', () => {

@@ -332,6 +332,16 @@ export class Driver {
           machine.connection.wake(now, true);
         });
       },
+      shaken: () => {
+        this.run((machine, now) => {
+          machine.connection.wake(now, false);
+        });
+      },
+      online: online => {
+        this.run(machine => {
+          machine.connection.online(online);
+        });
+      },
       hidden: hidden => {
         this.run((machine, now) => {
           machine.connection.hidden(now, hidden);

@@ -13,6 +13,10 @@ const TOUCHES = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart']
 export interface PageEvents {
   /** The network is back or another one. */
   readonly moved: () => void;
+  /** The network has changed, and perhaps only in speed. */
+  readonly shaken: () => void;
+  /** Whether there is a network at all. */
+  readonly online: (online: boolean) => void;
   readonly hidden: (hidden: boolean) => void;
   readonly idle: (idle: boolean) => void;
   /** The page goes away, perhaps to come back. */
@@ -32,8 +36,7 @@ export function watchPage(events: PageEvents): () => void {
     events.hidden(away);
     hands.away(away);
   };
-  window.addEventListener('online', events.moved, options);
-  networkInformation()?.addEventListener('change', events.moved, options);
+  watchNetwork(events, options);
   document.addEventListener('visibilitychange', hidden, options);
   window.addEventListener('pagehide', events.leaving, options);
   window.addEventListener(
@@ -48,6 +51,29 @@ export function watchPage(events: PageEvents): () => void {
     stop.abort();
     hands.stop();
   };
+}
+
+/** Tells of another network; Chromium tells estimates of its speed as well, which are a reason to ask, not to move. */
+function watchNetwork(events: PageEvents, options: AddEventListenerOptions): void {
+  const connection = networkInformation();
+  let kind = connection?.type;
+  const online = (): void => {
+    events.online(true);
+    events.moved();
+  };
+  const offline = (): void => {
+    events.online(false);
+  };
+  const changed = (): void => {
+    const before = kind;
+    kind = connection?.type;
+    if (kind === before) events.shaken();
+    else if (kind !== 'none') events.moved();
+  };
+  window.addEventListener('online', online, options);
+  window.addEventListener('offline', offline, options);
+  connection?.addEventListener('change', changed, options);
+  if ('onLine' in navigator && !navigator.onLine) offline();
 }
 
 /** Tells that the user is there, when they go idle, and when they are back. */
@@ -84,8 +110,8 @@ function watchHands(
   };
 }
 
-/** Chromium's Network Information, where it is. */
-function networkInformation(): EventTarget | undefined {
+/** Chromium's Network Information, where it is; `type` only where the system tells it. */
+function networkInformation(): (EventTarget & { readonly type?: string }) | undefined {
   return 'connection' in navigator && navigator.connection instanceof EventTarget
     ? navigator.connection
     : undefined;

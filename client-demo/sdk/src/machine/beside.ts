@@ -1,22 +1,32 @@
 /**
- * What goes on beside a live link: leaving a node that will stop, trying again on a changed network, and asking the other node
- * when this one is silent. Each is a round that begins while the link still carries.
+ * What goes on beside a live link: leaving a node that will stop, trying again on a changed network, asking the other node when
+ * this one is silent, and opening a second way to this one when the first seems dead. Each is a round that begins while the link
+ * still carries.
  */
 import type { Draining } from '../protocol/delivery';
 import type { Clock } from './clock';
-import { Doubt } from './doubt';
+import { ASK_AGAIN_MS, Doubt, STALL_MS } from './doubt';
 import { type Address, earlier, type Entropy } from './effect';
 import type { Endpoints } from './endpoints';
 import type { Reach } from './reach';
 import type { Purpose } from './round';
 
+/** The order to leave: when to try next, until when, and whereto. */
+interface Leave {
+  at: number | undefined;
+  readonly until: number;
+  readonly named: Address | undefined;
+}
+
 /** Begins rounds beside the live link. What returns `true` has begun one. */
 export class Beside {
+  /** The browser says that there is a network: a path that is silent nevertheless may be a dead one. */
+  online = true;
   readonly #endpoints: Endpoints;
   readonly #reach: Reach;
   readonly #entropy: Entropy;
   readonly #doubt = new Doubt();
-  #drainAt: number | undefined;
+  #leave: Leave | undefined;
 
   constructor(endpoints: Endpoints, reach: Reach, entropy: Entropy) {
     this.#endpoints = endpoints;
@@ -26,7 +36,7 @@ export class Beside {
 
   /** The link is lost, or another one has taken its place. */
   stop(): void {
-    this.#drainAt = undefined;
+    this.#leave = undefined;
     this.#doubt.over();
   }
 
@@ -35,8 +45,8 @@ export class Beside {
     const named = this.#endpoints.named(draining.endpoint);
     if (this.#reach.purpose === 'leave') return;
     if (named === undefined && this.#endpoints.others(current).length === 0) return;
-    this.#endpoints.aim(named);
-    this.#drainAt = now + draining.moveAfterMs;
+    const { moveAfterMs, deadlineMs } = draining;
+    this.#leave = { at: now + moveAfterMs, until: now + Math.max(moveAfterMs, deadlineMs), named };
   }
 
   /** The network is another one: the same node is dialled again. */
@@ -44,39 +54,50 @@ export class Beside {
     return this.#reach.purpose === undefined && this.#begin(now, 'leave', [current]);
   }
 
-  /** The node gave a sign of life. A hello that has gone to another node already is left to its answer. */
+  /** The node gave a sign of life. A hello that is on its way already is left to its answer. */
   heard(): void {
     this.#doubt.over();
     if (this.#reach.purpose === 'doubt' && !this.#reach.greets) this.#reach.end();
   }
 
-  /** No other node reigns yet. */
-  refused(now: number, retryAfterMs: number): void {
-    this.#doubt.refused(now, retryAfterMs, this.#entropy.unit());
+  /** Nobody took the session: no other node reigns yet, or none was reached. */
+  refused(now: number, purpose: Purpose, retryAfterMs: number): void {
+    const unit = this.#entropy.unit();
+    if (purpose === 'doubt') this.#doubt.refused(now, retryAfterMs, unit);
+    else if (this.#leave !== undefined) {
+      const at = now + retryAfterMs + Math.floor(unit * ASK_AGAIN_MS);
+      this.#leave.at = at < this.#leave.until ? at : undefined;
+    }
   }
 
   tick(now: number, current: Address, clock: Clock): boolean {
-    if (this.#drainAt !== undefined && now >= this.#drainAt) {
-      this.#drainAt = undefined;
+    if (this.#leave?.at !== undefined && now >= this.#leave.at) {
+      this.#leave.at = undefined;
       // A doubt that waits for its answer may find the same node by itself.
       if (this.#reach.greets) return false;
       this.#reach.end();
+      this.#endpoints.aim(this.#leave.named);
       const others = this.#endpoints.round().filter(({ url }) => url !== current.url);
       return this.#begin(now, 'leave', others, current);
     }
     const at = this.#doubtAt(current, clock);
     if (at === undefined || now < at) return false;
     this.#doubt.asked();
-    return this.#begin(now, 'doubt', this.#endpoints.others(current), current);
+    const others = this.#endpoints.others(current);
+    const stalled = this.online && now - (clock.silentSince ?? now) >= STALL_MS;
+    if (stalled) return this.#begin(now, 'doubt', [...others, current]);
+    return this.#begin(now, 'doubt', others, current);
   }
 
   deadline(current: Address, clock: Clock): number | undefined {
-    return earlier(this.#drainAt, this.#doubtAt(current, clock));
+    return earlier(this.#leave?.at, this.#doubtAt(current, clock));
   }
 
   #doubtAt(current: Address, clock: Clock): number | undefined {
-    if (this.#reach.purpose !== undefined || this.#endpoints.others(current).length === 0) return undefined;
-    return this.#doubt.at(clock.silentSince, clock.rtt);
+    if (this.#reach.purpose !== undefined) return undefined;
+    const alone = this.#endpoints.others(current).length === 0;
+    if (alone && !this.online) return undefined;
+    return this.#doubt.at(clock.silentSince, clock.rtt, alone);
   }
 
   #begin(now: number, purpose: Purpose, addresses: readonly Address[], avoid?: Address): boolean {

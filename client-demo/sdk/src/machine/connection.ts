@@ -7,24 +7,26 @@
  * any ─close()→ closed        any ─terminal code or UnauthorizedError→ failed
  * ```
  * At most one live link and one round of attempts exist at a time. A round beside a live link is how a client moves without
- * a gap, and how it asks the other node when this one is silent: the old link goes only when the new one is welcomed. Every
- * round and every wait has a deadline. Codes are obeyed by their range, so that unknown ones are handled well.
+ * a gap, and how it asks when the node in use is silent: the old link goes only when the new one is welcomed, and a server that
+ * ends the old one for a hello that is under way does not end the state. Every round and every wait has a deadline. Codes are
+ * obeyed by their range, so that unknown ones are handled well.
  */
-import type { ClientState } from '../api';
-import { DuetError } from '../errors';
+import type { ClientState, Resumption } from '../api';
+import type { DuetError } from '../errors';
 import type { Welcome } from '../protocol/hello';
 import type { Closing, Draining } from '../protocol/delivery';
 import { encodeCommand } from '../protocol/command';
 import { Code, isLocal, isTerminal } from '../protocol/reject';
 import { Beside } from './beside';
 import { Clock } from './clock';
-import { DOUBT_MS } from './doubt';
+import { DOUBT_MS, STALL_MS } from './doubt';
 import { type CarrierInfo, earlier, type Entropy, type Out, type SavedSession } from './effect';
 import type { Endpoints } from './endpoints';
 import type { Cause, Live, Session } from './live';
 import { type Ended, Reach } from './reach';
 import { isRedirect } from './round';
 import { Remembered } from './session';
+import { Status } from './status';
 import { Stray } from './stray';
 import { isTokenCode, subjectOf, Tokens } from './tokens';
 import { Waits } from './waits';
@@ -34,7 +36,6 @@ export const TOKEN_REQUEST = 0;
 
 /** Dials, greets and keeps the connection. */
 export class Connection {
-  state: ClientState = 'disconnected';
   live: Live | undefined;
   readonly tokens: Tokens;
   readonly clock: Clock;
@@ -47,9 +48,9 @@ export class Connection {
   readonly #reach: Reach;
   readonly #stray = new Stray();
   readonly #session: Remembered;
-  #suspendAt: number | undefined;
-  #waiting: number[] = [];
-  #end: Cause = { code: 0, reason: '' };
+  readonly #status: Status;
+  /** Why the live link was ended while a hello is under way that may take its place. */
+  #handover: Cause | undefined;
 
   constructor(
     out: Out,
@@ -75,6 +76,11 @@ export class Connection {
     });
     this.#beside = new Beside(setup.endpoints, this.#reach, entropy);
     this.clock = new Clock(out, setup.clockOffset);
+    this.#status = new Status(out, () => ({ live: this.live, epoch: this.#session.epochSeen }));
+  }
+
+  get state(): ClientState {
+    return this.#status.current;
   }
 
   /** The session that would be resumed. */
@@ -89,16 +95,13 @@ export class Connection {
 
   /** Begins to connect; while it waits for the next try, tries at once. `call` is settled when connected, refused when that failed for good. */
   connect(now: number, call?: number): void {
-    if (call !== undefined) {
-      if (this.state === 'connected') this.#out.settle([call]);
-      else this.#waiting.push(call);
-    }
+    if (call !== undefined) this.#status.wait(call);
     if (this.state !== 'disconnected' && this.state !== 'closed' && this.state !== 'failed') {
       if (this.#waits.retryAt !== undefined) this.#begin(now);
       return;
     }
     this.#waits.reset();
-    this.#change('connecting', { code: 0, reason: '' });
+    this.#status.change('connecting', { code: 0, reason: '' });
     this.#begin(now);
   }
 
@@ -141,11 +144,11 @@ export class Connection {
     this.#waits.reset();
   }
 
-  /** Something was sent that is answered at once as a rule; where there is another node, silence is noticed soon. */
+  /** Something was sent that is answered at once as a rule: silence is noticed soon, and sooner where there is another node. */
   expect(now: number): void {
-    if (this.live !== undefined && this.#endpoints.others(this.live.address).length > 0) {
-      this.clock.expect(now, Math.max(DOUBT_MS, 3 * (this.clock.rtt ?? 0)));
-    }
+    if (this.live === undefined) return;
+    const alone = this.#endpoints.others(this.live.address).length === 0;
+    this.clock.expect(now, Math.max(alone ? STALL_MS : DOUBT_MS, 3 * (this.clock.rtt ?? 0)));
   }
 
   token(now: number, token: string): void {
@@ -181,7 +184,7 @@ export class Connection {
     if (won?.carrier === undefined) return;
     const old = this.live;
     if (old !== undefined) this.#out.push({ type: 'hangUp', link: old.link, code: 0, reason: 'moved' });
-    this.#waits.retryAt = this.#suspendAt = undefined;
+    this.#waits.retryAt = this.#handover = undefined;
     this.#beside.stop();
     this.live = { link, address: won.address, transport: won.carrier.transport, welcome, since: now };
     this.#out.link = link;
@@ -190,8 +193,15 @@ export class Connection {
     this.#life(now, welcome.tokenExpiresMs, welcome.serverTimeMs);
     this.clock.start(now, welcome.limits.pingEveryMs, welcome.serverTimeMs);
     this.#parent.welcomed(now, welcome);
-    this.#change('connected', { code: 0, reason: '' });
-    this.#out.settle(this.#waiting.splice(0));
+    const { resumed } = welcome;
+    this.#status.connected(resumed === 'new' ? undefined : { outcome: resumed, missing: [] });
+  }
+
+  /** The session went on, but not all of its conversations. */
+  partly(missing: readonly string[]): void {
+    const resumed: Resumption = { outcome: 'partial', missing };
+    if (this.live?.welcome.resumed !== 'full') return;
+    this.#status.change(this.state, { code: 0, reason: '' }, undefined, resumed);
   }
 
   /** The server did not take a refreshed token: another one is asked for, once. */
@@ -227,6 +237,11 @@ export class Connection {
     }
   }
 
+  /** Whether the browser says that there is a network at all. */
+  online(online: boolean): void {
+    this.#beside.online = online;
+  }
+
   hidden(now: number, hidden: boolean): void {
     this.#waits.hidden(now, hidden);
     if (!hidden) this.wake(now, false);
@@ -240,11 +255,7 @@ export class Connection {
     if (this.clock.tick(now) && this.live !== undefined) {
       this.#lost(now, { code: Code.TIMEOUT, reason: 'the server fell silent' });
     }
-    if (this.#suspendAt !== undefined && now >= this.#suspendAt) {
-      this.#suspendAt = undefined;
-      const { retryAt } = this.#waits;
-      this.#change('suspended', this.#end, retryAt === undefined ? undefined : retryAt - now);
-    }
+    this.#status.tick(now, this.#waits.retryAt);
     if (this.live !== undefined && this.#beside.tick(now, this.live.address, this.clock))
       this.tokens.prepare(now);
     if (this.#waits.isDue(now)) this.#begin(now);
@@ -253,7 +264,7 @@ export class Connection {
   deadline(now: number): number | undefined {
     const { live, clock } = this;
     const beside = live === undefined ? undefined : this.#beside.deadline(live.address, clock);
-    const own = earlier(earlier(this.#reach.deadline(), this.#waits.deadline(now)), this.#suspendAt);
+    const own = earlier(earlier(this.#reach.deadline(), this.#waits.deadline(now)), this.#status.deadline());
     return earlier(earlier(own, beside), earlier(this.tokens.deadline(), clock.deadline()));
   }
 
@@ -275,8 +286,15 @@ export class Connection {
   }
 
   #ended(now: number, link: number, cause: Cause): void {
-    if (this.#reach.find(link) !== undefined) this.#dialLost(now, link, cause);
-    else if (this.live?.link === link) this.#lost(now, cause);
+    if (this.#reach.find(link) !== undefined) {
+      this.#dialLost(now, link, cause);
+      return;
+    }
+    if (this.live?.link !== link) return;
+    const gaveWay = cause.code === Code.REPLACED || isRedirect(cause.code);
+    // The hello that is under way has probably caused it, and is about to be answered.
+    if (this.#reach.greets && (gaveWay || this.#handover !== undefined)) this.#handover ??= cause;
+    else this.#lost(now, cause);
   }
 
   /** One dial of the round ended; the round goes on if there is anything left in it. */
@@ -295,6 +313,7 @@ export class Connection {
     this.#reach.end();
     if (token && this.#refusedToken(now, cause)) return;
     if (purpose === 'connect') this.#finish('failed', cause);
+    else if (this.#handover !== undefined) this.#lost(now, this.#handover);
   }
 
   /** Every address had its turn. */
@@ -304,7 +323,8 @@ export class Connection {
     const { cause, silent } = ended.outcome;
     this.#endpoints.failed(silent);
     if (this.live === undefined) this.#retry(now, cause);
-    else if (ended.purpose === 'doubt') this.#beside.refused(now, cause.retryAfterMs ?? 0);
+    else if (this.#handover !== undefined) this.#lost(now, this.#handover);
+    else this.#beside.refused(now, ended.purpose, cause.retryAfterMs ?? 0);
   }
 
   #lost(now: number, why: Cause): void {
@@ -315,17 +335,17 @@ export class Connection {
     const window = this.live.welcome.limits.resumeWindowMs;
     this.#waits.lost(now, this.live.since);
     this.#out.push({ type: 'hangUp', link: this.live.link, code: 0, reason: '' });
-    this.live = this.#out.link = undefined;
+    this.live = this.#out.link = this.#handover = undefined;
     this.#beside.stop();
     this.clock.stop();
     this.tokens.rest();
     this.#parent.lost();
-    this.#suspendAt = now + window;
+    this.#status.lost(now, window);
     const named = this.#endpoints.named(cause.endpoint);
     if (moving) this.#reach.promote(now, named);
-    if (this.#refusedToken(now, cause)) this.#change('reconnecting', cause);
+    if (this.#refusedToken(now, cause)) this.#status.change('reconnecting', cause);
     else if (isTerminal(cause.code)) this.#finish('failed', cause);
-    else if (moving) this.#change('reconnecting', cause);
+    else if (moving) this.#status.change('reconnecting', cause);
     else if (this.#waits.movesAtOnce(cause.code)) {
       this.#endpoints.leave();
       this.#endpoints.aim(named);
@@ -355,7 +375,7 @@ export class Connection {
 
   #wait(now: number, cause: Cause, delay: number): void {
     this.#waits.retryAt = now + delay;
-    this.#change(this.state === 'connected' ? 'reconnecting' : this.state, cause, delay);
+    this.#status.change(this.state === 'connected' ? 'reconnecting' : this.state, cause, delay);
   }
 
   #finish(state: 'closed' | 'failed', cause: Cause): void {
@@ -364,36 +384,16 @@ export class Connection {
     const wasLive = live !== undefined;
     if (wasLive) this.#out.push({ type: 'hangUp', link: live.link, code: 0, reason: '' });
     this.live = this.#out.link = undefined;
-    this.#waits.retryAt = this.#suspendAt = undefined;
+    this.#waits.retryAt = this.#handover = undefined;
     this.#beside.stop();
     this.clock.stop();
     this.tokens.rest();
     if (wasLive) this.#parent.lost();
-    const error = new DuetError(cause.code, cause.reason);
-    this.#out.refuse(this.#waiting.splice(0), error);
-    this.#parent.ended(error);
-    this.#change(state, cause);
+    this.#parent.ended(this.#status.finish(cause));
+    this.#status.change(state, cause);
   }
 
   #life(now: number, expiresMs: number, serverTimeMs: number): void {
     this.tokens.accepted(now, expiresMs === 0 ? undefined : expiresMs - serverTimeMs);
-  }
-
-  #change(current: ClientState, cause: Cause, retryIn?: number): void {
-    const previous = this.state;
-    this.state = current;
-    this.#end = cause;
-    this.#out.emit('state', {
-      current,
-      previous,
-      code: cause.code,
-      reason: cause.reason,
-      retryIn,
-      transport: this.live?.transport,
-      node: this.live?.welcome.node,
-      endpoint: this.live?.address.url,
-      epoch: this.#session.epochSeen,
-      resumed: this.live?.welcome.resumed === 'full',
-    });
   }
 }

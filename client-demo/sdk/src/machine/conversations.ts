@@ -30,6 +30,8 @@ export interface Context {
   epoch(): number;
   /** Something was sent that is answered at once as a rule. */
   expect(now: number): void;
+  /** These conversations could not go on where they had stopped. */
+  partly(missing: readonly string[]): void;
   serverTime(now: number): number;
   messageBytesMax(): number;
 }
@@ -53,6 +55,9 @@ export class Conversations {
   /** On how many disks the last acknowledged message was. */
   replicas: number | undefined;
   #lanes = 0;
+  /** Conversations that have to go on from their positions since the last welcome, and those of them that could not. */
+  #returning = new Set<string>();
+  #missing: string[] = [];
 
   constructor(context: Context) {
     this.#context = context;
@@ -190,6 +195,9 @@ export class Conversations {
   /** A new connection: everything that is shown or waits to be sent gets a lane. */
   welcomed(now: number): void {
     this.#outbox.adopt(this.#context.owner());
+    const shown = [...this.#feeds.values()].filter(feed => feed.wanted && feed.position !== undefined);
+    this.#returning = new Set(shown.map(({ id }) => id));
+    this.#missing = [];
     for (const feed of this.#feeds.values()) if (feed.wanted) feed.ensure(now);
     for (const conversation of this.#outbox.waiting(this.#context.owner())) this.pump(now, conversation);
   }
@@ -223,7 +231,7 @@ export class Conversations {
     if (feed?.lane !== lane) return;
     switch (delivery.type) {
       case 'Opened':
-        feed.opened(delivery.body);
+        this.#returned(feed.id, feed.opened(delivery.body));
         this.pump(now, feed.id);
         break;
       case 'Event':
@@ -299,6 +307,13 @@ export class Conversations {
     return next;
   }
 
+  /** A conversation has told whether it goes on; after the last one it is known what became of the session. */
+  #returned(conversation: string, whole: boolean): void {
+    if (!this.#returning.delete(conversation)) return;
+    if (!whole) this.#missing.push(conversation);
+    if (this.#returning.size === 0 && this.#missing.length > 0) this.#context.partly(this.#missing.splice(0));
+  }
+
   #assign(feed: Feed): number {
     const lane = this.nextLane();
     this.#outbox.grounded(feed.id);
@@ -344,6 +359,7 @@ export class Conversations {
     this.#outbox.grounded(feed.id);
     const error = feed.ended(now, code, reason, retryAfterMs);
     if (error === undefined) return;
+    this.#returned(feed.id, false);
     for (const { id, failed } of this.#outbox.entries(feed.id)) {
       const entry = failed === undefined ? this.#outbox.fail(id, code, reason) : undefined;
       if (entry !== undefined) this.#failed(entry);

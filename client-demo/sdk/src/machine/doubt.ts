@@ -7,6 +7,8 @@
  *                                              ▲                            │ welcome: the session has moved
  *                                              └── again and again ◄────────┘ not the primary: nothing has changed
  * ```
+ * Where the silence lasts, or where no other node is known, the node in use is dialled again beside the old link: a network path can
+ * die without a word (another access point, a network that has begun to swallow UDP), and the same node answers on a new one.
  * To ask is harmless: a node that does not reign refuses and changes nothing, and one that does has fenced the other off. So a
  * failover costs a client no longer than the pair itself needs, and the application sees no interruption; a node that was
  * only slow keeps its sessions.
@@ -14,8 +16,10 @@
 
 /** How long an answer is awaited before there is doubt, milliseconds; three round trips where that is longer. */
 export const DOUBT_MS = 500;
+/** The same before a second way to the node in use is opened, because its network path seems dead. */
+export const STALL_MS = 1_500;
 /** Wait between two questions to the other node: below this bound at first, milliseconds. */
-const ASK_AGAIN_MS = 400;
+export const ASK_AGAIN_MS = 400;
 /** So many questions come that soon; a pair takes about two seconds to fail over. */
 const ASKED_SOON = 12;
 const ASK_AGAIN_MAX_MS = 5_000;
@@ -25,10 +29,14 @@ export class Doubt {
   #asked = 0;
   #notBefore = -Infinity;
 
-  /** When the other node is to be asked; `silentSince` is when a question was asked that nothing has followed. */
-  at(silentSince: number | undefined, rtt: number | undefined): number | undefined {
+  /**
+   * When to ask; `silentSince` is when a question was asked that nothing has followed. `alone`: only the node in use can be
+   * asked, on another way.
+   */
+  at(silentSince: number | undefined, rtt: number | undefined, alone: boolean): number | undefined {
     if (silentSince === undefined) return undefined;
-    return Math.max(silentSince + Math.max(DOUBT_MS, 3 * (rtt ?? 0)), this.#notBefore);
+    const patience = Math.max(alone ? STALL_MS : DOUBT_MS, 3 * (rtt ?? 0));
+    return Math.max(silentSince + patience, this.#notBefore);
   }
 
   asked(): void {

@@ -153,7 +153,8 @@ export class Feed {
     this.#again(now);
   }
 
-  opened(opened: Opened): void {
+  /** The subscription stands. `false`: not where it had stopped; what was held is discarded. */
+  opened(opened: Opened): boolean {
     const had = this.#position;
     const hole = had !== undefined && (!opened.complete || opened.after > had.seq);
     if (hole) {
@@ -175,6 +176,7 @@ export class Feed {
     this.#moved(seq);
     this.#watermarks();
     this.#updated();
+    return !hole;
   }
 
   event(now: number, event: Event): void {

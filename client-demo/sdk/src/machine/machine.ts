@@ -82,6 +82,9 @@ export class Machine {
       expect: now => {
         this.connection.expect(now);
       },
+      partly: missing => {
+        this.connection.partly(missing);
+      },
       epoch: () => this.connection.live?.welcome.epoch ?? 0,
       serverTime: now => this.connection.clock.server(now),
       messageBytesMax: () => this.connection.live?.welcome.limits.messageBytesMax ?? MESSAGE_BYTES_DEFAULT,
