@@ -155,6 +155,12 @@ impl App {
                 view.marks.insert(joined.user.clone(), (entry.seq, entry.seq));
             }
             Some(EventBody::MemberLeft(left)) => drop(view.marks.remove(&left.user)),
+            Some(EventBody::MemberIdentified(known)) => {
+                if let Some((received, read)) = view.marks.remove(&known.before) {
+                    let marks = view.marks.entry(known.user.clone()).or_default();
+                    *marks = (marks.0.max(received), marks.1.max(read));
+                }
+            }
             _ => {}
         }
         Ok(())

@@ -196,7 +196,7 @@ impl World {
             });
             let told = self.devices[device].app.presence.get(user).map(|(_, presence)| presence.connectivity);
             let right = match told {
-                Some(Connectivity::Connected | Connectivity::Idle) => here,
+                Some(Connectivity::Connected | Connectivity::Idle | Connectivity::Reachable) => here,
                 Some(Connectivity::Offline) => !here,
                 Some(Connectivity::Reconnecting) => false,
                 None => false,

@@ -171,6 +171,12 @@ impl Truth {
                 room.marks.insert(joined.user.clone(), (seq, seq));
             }
             Some(EventBody::MemberLeft(left)) => drop(room.marks.remove(&left.user)),
+            Some(EventBody::MemberIdentified(known)) => {
+                if let Some((received, read)) = room.marks.remove(&known.before) {
+                    let marks = room.marks.entry(known.user.clone()).or_default();
+                    *marks = (marks.0.max(received), marks.1.max(read));
+                }
+            }
             _ => {}
         }
         if let (Some(EventBody::Message(message)), Some(author)) = (body, &event.author) {

@@ -18,7 +18,7 @@ export type Role = 'visitor' | 'agent' | 'supervisor' | 'service';
 export type Availability = 'online' | 'busy' | 'away' | 'offline';
 
 /** What the server observes of a user. */
-export type Connectivity = 'connected' | 'idle' | 'reconnecting' | 'offline';
+export type Connectivity = 'connected' | 'idle' | 'reconnecting' | 'offline' | 'reachable';
 
 /** How safe a message must be before it counts as sent. `ephemeral` is not stored at all. */
 export type Durability = 'ephemeral' | 'accepted' | 'mirrored';
@@ -124,6 +124,14 @@ export interface MemberLeft extends SystemEvent {
   readonly user: string;
 }
 
+/** An anonymous visitor is known from now on: the member `before` is `user`. */
+export interface MemberIdentified extends SystemEvent {
+  readonly kind: 'member.identified';
+  readonly before: string;
+  readonly user: string;
+  readonly name: string;
+}
+
 /** A support conversation has an agent. */
 export interface ConversationAssigned extends SystemEvent {
   readonly kind: 'assigned';
@@ -138,7 +146,13 @@ export interface StatusChanged extends SystemEvent {
 
 /** One entry of a conversation's log, as a chat view shows it. */
 export type TimelineEntry =
-  Message | ConversationCreated | MemberJoined | MemberLeft | ConversationAssigned | StatusChanged;
+  | Message
+  | ConversationCreated
+  | MemberJoined
+  | MemberLeft
+  | MemberIdentified
+  | ConversationAssigned
+  | StatusChanged;
 
 /** A page of the past, ascending. */
 export interface HistoryPage {

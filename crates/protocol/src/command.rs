@@ -10,7 +10,7 @@ use crate::{
     hello::Hello,
     ids::{ClientMessageId, ConversationId, DisplayName, Position, UserId},
     kinds::frames,
-    signal::{IdleSignal, TypingSignal},
+    signal::{ActivitySignal, IdleSignal, TypingSignal},
 };
 
 frames! {
@@ -40,6 +40,8 @@ frames! {
         0x0c SetStatus(SetStatus),
         /// Control: the end of the session; the user is not expected back.
         0x0d Goodbye(Goodbye),
+        /// Control, an anonymous visitor: a token of the user that they turned out to be.
+        0x0e Identify(Identify),
         /// Conversation, first: subscribe.
         0x10 Open(Open),
         /// Conversation.
@@ -50,10 +52,14 @@ frames! {
         0x13 Close(Close),
         /// Bulk.
         0x18 HistoryRequest(HistoryRequest),
+        /// Control: the conversations of whose members the client wants to know the presence.
+        0x28 WatchMembers(WatchMembers),
         /// Datagram, or lane 0 where there are none.
         0x30 Typing(TypingSignal),
         /// Datagram, or lane 0 where there are none.
         0x31 Idle(IdleSignal),
+        /// Datagram, or lane 0 where there are none.
+        0x32 Activity(ActivitySignal),
     }
 }
 
@@ -174,6 +180,29 @@ known_fields!(SetStatus { request: any, conversation: any, status: known });
 /// Ends the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct Goodbye {}
+
+/// A proof of who an anonymous visitor is. Answer: [`Identified`](crate::delivery::Identified).
+///
+/// Only for a server that granted [`IDENTIFY`](crate::hello::capability::IDENTIFY).
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Identify {
+    /// Comes back in the answer.
+    pub request: u32,
+    /// A JWT of the same tenant, for a visitor who is not anonymous.
+    pub token: String,
+}
+
+/// Replaces the list of conversations of whose members the presence is wanted. Answer: `Done`, then for each conversation
+/// the members' `Presence`, or `PresenceCounts` for a large one, then changes.
+///
+/// Only for a server that granted [`PRESENCE`](crate::hello::capability::PRESENCE).
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct WatchMembers {
+    /// Comes back in the answer.
+    pub request: u32,
+    /// At most 32 conversations that the user may see.
+    pub conversations: Vec<ConversationId>,
+}
 
 /// Subscribes the lane to a conversation. Answer: [`Opened`](crate::delivery::Opened), the events after the
 /// position in order, `CaughtUp`, then live events.

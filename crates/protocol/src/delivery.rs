@@ -34,6 +34,10 @@ frames! {
         0x4a InboxEntry(InboxEntry),
         /// Control or conversation: somebody's presence, whole.
         0x4b Presence(Presence),
+        /// Control: an anonymous visitor is known from now on.
+        0x4c Identified(Identified),
+        /// Control or conversation: how many members of a large conversation are there, whole.
+        0x4d PresenceCounts(PresenceCounts),
         /// Conversation, first.
         0x50 Opened(Opened),
         /// Conversation.
@@ -167,9 +171,11 @@ pub enum Connectivity {
     Reconnecting,
     /// Gone.
     Offline,
+    /// Connected, but in the background on every device that is not idle: not looking, and can be reached.
+    Reachable,
 }
 
-open_enum!(Connectivity { Connected, Idle, Reconnecting, Offline } else Idle);
+open_enum!(Connectivity { Connected, Idle, Reconnecting, Offline, Reachable } else Idle);
 
 /// A user's presence, whole.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -182,6 +188,36 @@ pub struct Presence {
     pub connectivity: Connectivity,
     /// When they were last connected, Unix milliseconds; 0 for never.
     pub last_seen_ms: u64,
+    /// Grows with every change under one epoch; an older one is stale.
+    pub version: u64,
+}
+
+/// The anonymous visitor of this connection is a known user from now on, in everything that follows.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Identified {
+    /// From the request.
+    pub request: u32,
+    /// Who the visitor is.
+    pub user: UserId,
+    /// What others see as their name.
+    pub name: DisplayName,
+    /// What they may do.
+    pub role: Role,
+    /// When the token ends, Unix milliseconds; 0 for never.
+    pub expires_ms: u64,
+}
+
+/// How many members of a conversation are there, whole: for conversations that do not show each member's presence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct PresenceCounts {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Connected and in use, and not by choice away or offline.
+    pub connected: u32,
+    /// There in another way: idle, reachable, reconnecting, or away by choice.
+    pub away: u32,
+    /// All others.
+    pub offline: u32,
     /// Grows with every change under one epoch; an older one is stale.
     pub version: u64,
 }

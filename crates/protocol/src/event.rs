@@ -75,6 +75,8 @@ bodies! {
     5 Assigned(Assigned),
     /// A support conversation reached another stage.
     6 StatusChanged(StatusChanged),
+    /// An anonymous visitor is known from now on.
+    20 MemberIdentified(MemberIdentified),
 }
 
 /// Somebody said something.
@@ -160,4 +162,15 @@ pub struct Assigned {
 pub struct StatusChanged {
     /// The stage.
     pub status: Status,
+}
+
+/// A member who was an anonymous visitor is known from now on: one member is replaced by another.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct MemberIdentified {
+    /// The anonymous user; no longer a member.
+    pub before: UserId,
+    /// Who they are; a member from now on, if they were not one already.
+    pub user: UserId,
+    /// What others see as their name.
+    pub name: DisplayName,
 }

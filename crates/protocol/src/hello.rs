@@ -28,6 +28,10 @@ pub struct Hello {
 pub mod capability {
     /// The client can send and receive datagrams on this transport.
     pub const DATAGRAMS: u64 = 1;
+    /// The server knows `Activity` and `WatchMembers`.
+    pub const PRESENCE: u64 = 1 << 16;
+    /// The server knows `Identify`.
+    pub const IDENTIFY: u64 = 1 << 17;
 }
 
 /// The answer to a [`Hello`] that was accepted.

@@ -47,6 +47,7 @@ codes! {
     1140 NOT_DURABLE_NOW true "The second node is away; ask for less or wait."
     1141 READ_ONLY true "The server cannot store anything now."
     1142 UNAVAILABLE true "The server cannot read this now; try again."
+    1160 NOT_ANONYMOUS false "Only an anonymous visitor can be identified, and only as a visitor who is not."
     2000 UNSUBSCRIBED false "The client asked for it, or an operator did."
     2001 ACCESS_REVOKED false "The user is no longer a member."
     2500 INSUFFICIENT_STATE true "The server lost track of the subscription."
@@ -64,6 +65,7 @@ codes! {
     3503 FORCED false "An operator closed the session."
     3504 CONNECTION_LIMIT false "The user has too many connections."
     3506 UNSUPPORTED_VERSION false "No common protocol version."
+    3510 REVOKED false "The token, the session or the user was revoked."
     3511 REPLACED false "The same session connected again elsewhere."
 }
 

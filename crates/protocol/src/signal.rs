@@ -1,7 +1,7 @@
 //! Ephemeral facts: small, versioned, whole each time, safe to lose, never logged.
 //!
 //! They travel as datagrams where the transport has them. A receiver drops what has no higher version than the one it
-//! holds: a server per connection, over both kinds. Unix milliseconds make good versions.
+//! holds: a server per connection, over all kinds. Unix milliseconds make good versions.
 
 use crate::{
     codec::{Decode, Encode},
@@ -26,6 +26,27 @@ pub struct IdleSignal {
     pub version: u64,
     /// Whether the user is idle.
     pub idle: bool,
+}
+
+/// How the user attends to this device, whole: it replaces [`IdleSignal`] where the server granted
+/// [`PRESENCE`](crate::hello::capability::PRESENCE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct ActivitySignal {
+    /// Grows with every signal of this connection, of either kind.
+    pub version: u64,
+    /// The state.
+    pub activity: Activity,
+}
+
+/// How a user attends to one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Activity {
+    /// In use.
+    Active,
+    /// Keyboard, pointer and screen have been left alone.
+    Idle,
+    /// The application is in the background; it can still be reached.
+    Background,
 }
 
 /// Somebody types. Ends by itself after `ttl_ms`.

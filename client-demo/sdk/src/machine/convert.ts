@@ -78,6 +78,8 @@ export function entry(conversation: string, event: Event, me: string | undefined
       return { ...base, kind: 'member.joined', ...known.body };
     case 'MemberLeft':
       return { ...base, kind: 'member.left', user: known.body.user };
+    case 'MemberIdentified':
+      return { ...base, kind: 'member.identified', ...known.body };
     case 'Assigned':
       return { ...base, kind: 'assigned', agent: known.body.agent };
     case 'StatusChanged':

@@ -310,6 +310,9 @@ export class Feed {
       case 'member.left':
         this.roster.left(entry.user);
         break;
+      case 'member.identified':
+        this.roster.identified(entry.before, entry.user, entry.name);
+        break;
       case 'assigned':
         this.assignee = entry.agent;
         this.status = 'active';

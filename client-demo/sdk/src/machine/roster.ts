@@ -42,6 +42,18 @@ export class Roster {
     this.#view = undefined;
   }
 
+  /** A member is known by another id from now on, who may be a member already. */
+  identified(before: string, user: string, name: string): void {
+    const { received, read } = this.marks(before);
+    const role = this.#members.get(before)?.role ?? 'visitor';
+    const count = this.count;
+    const merged = this.#members.has(user);
+    this.left(before);
+    this.joined(user, name, role);
+    this.receipt(user, received, read);
+    this.count = merged ? count - 1 : count;
+  }
+
   /** Watermarks never go back. Returns the new ones if they moved. */
   receipt(
     user: string,

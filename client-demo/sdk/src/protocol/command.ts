@@ -24,7 +24,7 @@ import type { Frame } from './frame';
 import { Hello } from './hello';
 import { ClientMessageId, ConversationId, DisplayName, Position, UserId } from './ids';
 import { decodeFrame, encodeFrame, type FrameOf } from './kinds';
-import { IdleSignal, TypingSignal } from './signal';
+import { ActivitySignal, IdleSignal, TypingSignal } from './signal';
 
 /** What a user chose to be. */
 export const Availability = openVariants('busy', 'online', 'busy', 'away', 'offline');
@@ -71,6 +71,8 @@ export const COMMANDS = {
   SetStatus: [0x0c, struct({ request, conversation: ConversationId, status: Status.known })],
   /** The end of the session; the user is not expected back. */
   Goodbye: [0x0d, struct({})],
+  /** A token of the user that an anonymous visitor turned out to be; only where `IDENTIFY` was granted. */
+  Identify: [0x0e, struct({ request, token: string })],
   /** Conversation, first: subscribe. */
   Open: [0x10, struct({ conversation: ConversationId, start: Start })],
   Publish: [
@@ -82,8 +84,12 @@ export const COMMANDS = {
   /** Unsubscribes a wrapped lane. */
   Close: [0x13, struct({})],
   HistoryRequest: [0x18, struct({ request, conversation: ConversationId, page: Page, limit: u16 })],
+  /** Replaces the list of conversations whose members are watched, at most 32; only where `PRESENCE` was granted. */
+  WatchMembers: [0x28, struct({ request, conversations: vec(ConversationId) })],
   Typing: [0x30, TypingSignal],
   Idle: [0x31, IdleSignal],
+  /** In place of `Idle` where `PRESENCE` was granted. */
+  Activity: [0x32, ActivitySignal],
 } as const;
 
 export type Command = FrameOf<typeof COMMANDS>;

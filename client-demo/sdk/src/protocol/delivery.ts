@@ -24,7 +24,7 @@ import { decodeFrame, encodeFrame, type FrameOf } from './kinds';
 import { TypingState } from './signal';
 
 /** What the server observes of a user. */
-export const Connectivity = openVariants('idle', 'connected', 'idle', 'reconnecting', 'offline');
+export const Connectivity = openVariants('idle', 'connected', 'idle', 'reconnecting', 'offline', 'reachable');
 
 /** A user's presence, whole; `version` grows with every change under one epoch. */
 export const Presence = struct({
@@ -36,6 +36,27 @@ export const Presence = struct({
   version: u64,
 });
 export type Presence = Value<typeof Presence>;
+
+/** The anonymous visitor of this connection is a known user from now on; `expiresMs` 0 is never. */
+export const Identified = struct({
+  request: u32,
+  user: UserId,
+  name: DisplayName,
+  role: Role,
+  expiresMs: u64,
+});
+export type Identified = Value<typeof Identified>;
+
+/** How many members of a large conversation are there, whole; `version` grows with every change under one epoch. */
+export const PresenceCounts = struct({
+  conversation: ConversationId,
+  connected: u32,
+  /** Idle, reachable, reconnecting, or away by choice. */
+  away: u32,
+  offline: u32,
+  version: u64,
+});
+export type PresenceCounts = Value<typeof PresenceCounts>;
 
 /** A member of a conversation with its watermarks. */
 export const Member = struct({
@@ -135,6 +156,8 @@ export const DELIVERIES = {
   Created: [0x49, struct({ request: u32, conversation: ConversationId })],
   InboxEntry: [0x4a, InboxEntry],
   Presence: [0x4b, Presence],
+  Identified: [0x4c, Identified],
+  PresenceCounts: [0x4d, PresenceCounts],
   Opened: [0x50, Opened],
   Event: [0x51, Event],
   CaughtUp: [0x52, struct({ seq: u64 })],

@@ -45,6 +45,8 @@ export const MemberJoined = struct({ user: UserId, name: DisplayName, role: Role
 export const MemberLeft = struct({ user: UserId });
 export const Assigned = struct({ agent: UserId });
 export const StatusChanged = struct({ status: Status });
+/** The member `before`, an anonymous visitor, is `user` from now on. */
+export const MemberIdentified = struct({ before: UserId, user: UserId, name: DisplayName });
 
 /** Every kind of event: number and shape. */
 export const EVENT_BODIES = {
@@ -54,6 +56,7 @@ export const EVENT_BODIES = {
   MemberLeft: [4, MemberLeft],
   Assigned: [5, Assigned],
   StatusChanged: [6, StatusChanged],
+  MemberIdentified: [20, MemberIdentified],
 } as const;
 
 type Bodies = typeof EVENT_BODIES;

@@ -41,6 +41,10 @@ export type Hello = Value<typeof Hello>;
 export const capability = {
   /** The client can send and receive datagrams on this transport. */
   DATAGRAMS: 1n,
+  /** The server knows `Activity` and `WatchMembers`. */
+  PRESENCE: 1n << 16n,
+  /** The server knows `Identify`. */
+  IDENTIFY: 1n << 17n,
 } as const;
 
 /** What became of the session that a client asked to resume. */

@@ -53,6 +53,8 @@ export const Code = {
   READ_ONLY: 1141,
   /** The server cannot read this now; try again. */
   UNAVAILABLE: 1142,
+  /** Only an anonymous visitor can be identified, and only as a visitor who is not. */
+  NOT_ANONYMOUS: 1160,
   /** The client asked for it, or an operator did. */
   UNSUBSCRIBED: 2000,
   /** The user is no longer a member. */
@@ -87,6 +89,8 @@ export const Code = {
   CONNECTION_LIMIT: 3504,
   /** No common protocol version. */
   UNSUPPORTED_VERSION: 3506,
+  /** The token, the session or the user was revoked. */
+  REVOKED: 3510,
   /** The same session connected again elsewhere. */
   REPLACED: 3511,
 } as const;
@@ -119,6 +123,12 @@ export const CODES: readonly (readonly [number, string, boolean, string])[] = [
   [1140, 'not_durable_now', true, 'The second node is away; ask for less or wait.'],
   [1141, 'read_only', true, 'The server cannot store anything now.'],
   [1142, 'unavailable', true, 'The server cannot read this now; try again.'],
+  [
+    1160,
+    'not_anonymous',
+    false,
+    'Only an anonymous visitor can be identified, and only as a visitor who is not.',
+  ],
   [2000, 'unsubscribed', false, 'The client asked for it, or an operator did.'],
   [2001, 'access_revoked', false, 'The user is no longer a member.'],
   [2500, 'insufficient_state', true, 'The server lost track of the subscription.'],
@@ -136,6 +146,7 @@ export const CODES: readonly (readonly [number, string, boolean, string])[] = [
   [3503, 'forced', false, 'An operator closed the session.'],
   [3504, 'connection_limit', false, 'The user has too many connections.'],
   [3506, 'unsupported_version', false, 'No common protocol version.'],
+  [3510, 'revoked', false, 'The token, the session or the user was revoked.'],
   [3511, 'replaced', false, 'The same session connected again elsewhere.'],
 ];
 

@@ -113,6 +113,8 @@ function systemText(entry: SystemEntry, { conversation, me }: RowContext): strin
         : texts().text('system.assigned', by(entry.agent));
     case 'member.left':
       return texts().text('system.left', by(entry.user));
+    case 'member.identified':
+      return texts().text('system.identified', { name: entry.name });
     case 'status.changed': {
       if (entry.status === 'resolved' && entry.author !== undefined) {
         return entry.author === me

@@ -17,6 +17,7 @@ export const en = {
   'system.assigned': '{name} joined the conversation',
   'system.assigned.own': 'You took the conversation',
   'system.left': '{name} left the conversation',
+  'system.identified': 'The visitor is {name}',
   'system.resolved': 'Resolved',
   'system.resolved.by': '{name} resolved the conversation',
   'system.closed': 'The conversation was closed',

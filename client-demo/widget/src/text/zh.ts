@@ -15,6 +15,7 @@ export const zh: Readonly<Record<TextKey, Text>> = {
   'system.assigned': '{name} 加入了对话',
   'system.assigned.own': '您接待了此对话',
   'system.left': '{name} 离开了对话',
+  'system.identified': '访客的身份是 {name}',
   'system.resolved': '已解决',
   'system.resolved.by': '{name} 已将对话标为解决',
   'system.closed': '对话已关闭',

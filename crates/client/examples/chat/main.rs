@@ -317,6 +317,9 @@ impl Chat {
             }
             Some(EventBody::Created(_)) => format!("{author} began the conversation"),
             Some(EventBody::MemberJoined(joined)) => format!("{} joined", joined.name),
+            Some(EventBody::MemberIdentified(known)) => {
+                format!("{} is {}", self.name(&known.before), known.name)
+            }
             Some(EventBody::MemberLeft(left)) => format!("{} left", self.name(&left.user)),
             Some(EventBody::Assigned(assigned)) => format!("{} is responsible", self.name(&assigned.agent)),
             Some(EventBody::StatusChanged(change)) => {

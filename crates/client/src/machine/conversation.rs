@@ -186,6 +186,13 @@ impl Conversation {
         self.marks.remove(user);
     }
 
+    /// A member is known by another id from now on, who may be a member already.
+    pub(crate) fn member_identified(&mut self, before: &UserId, user: &UserId) {
+        if let Some(marks) = self.marks.remove(before) {
+            self.set_marks(user, marks);
+        }
+    }
+
     /// An own message has a place in the log. Gives back the status it has at once.
     pub(crate) fn own_stored(
         &mut self,

@@ -149,6 +149,9 @@ impl Machine {
                 Some(EventBody::StatusChanged(change)) => conversation.status = Some(change.status),
                 Some(EventBody::Assigned(_)) => conversation.status = Some(Status::Active),
                 Some(EventBody::MemberLeft(left)) => conversation.member_left(&left.user),
+                Some(EventBody::MemberIdentified(known)) => {
+                    conversation.member_identified(&known.before, &known.user);
+                }
                 _ => {}
             }
         }

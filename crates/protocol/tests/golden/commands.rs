@@ -1,13 +1,14 @@
 //! One sample and more of every command: each variant, each optional field, each boundary of a varint.
 
 use duet_protocol::command::{
-    AddMembers, Assign, Authenticate, Close, CreateConversation, Durability, Goodbye, HistoryRequest, Open,
-    Page, Ping, Publish, Receipt, RemoveMember, SetAvailability, SetStatus, Start, WatchInbox, WatchPresence,
+    AddMembers, Assign, Authenticate, Close, CreateConversation, Durability, Goodbye, HistoryRequest,
+    Identify, Open, Page, Ping, Publish, Receipt, RemoveMember, SetAvailability, SetStatus, Start,
+    WatchInbox, WatchMembers, WatchPresence,
 };
 use duet_protocol::delivery::{Availability, ConversationKind, Status};
 use duet_protocol::event::{Content, format};
 use duet_protocol::hello::capability;
-use duet_protocol::signal::{IdleSignal, TypingSignal};
+use duet_protocol::signal::{Activity, ActivitySignal, IdleSignal, TypingSignal};
 use duet_protocol::{Command, Hello, Position};
 
 use crate::given::{BOUNDARIES, CONVERSATION, MESSAGE, device, name, text_of, user};
@@ -73,6 +74,7 @@ fn session() -> Samples {
         samples.push((format!("ping-{nonce}"), Command::Ping(Ping { nonce })));
     }
     let token = "header.claims.signature".to_owned();
+    samples.push(("identify".into(), Command::Identify(Identify { request: 251, token: token.clone() })));
     samples.push(("authenticate".into(), Command::Authenticate(Authenticate { request: 1, token })));
     let choices = [Availability::Online, Availability::Busy, Availability::Away, Availability::Offline];
     for (request, availability) in (250..).zip(choices) {
@@ -91,6 +93,14 @@ fn session() -> Samples {
                 request: 65_536,
                 users: (0..200).map(|n| user(&format!("u{n}"))).collect(),
             }),
+        ),
+        (
+            "watch-members-none".into(),
+            Command::WatchMembers(WatchMembers { request: 250, conversations: vec![] }),
+        ),
+        (
+            "watch-members-two".into(),
+            Command::WatchMembers(WatchMembers { request: 251, conversations: vec![CONVERSATION; 2] }),
         ),
         ("watch-inbox-on".into(), Command::WatchInbox(WatchInbox { request: 3, on: true })),
         ("watch-inbox-off".into(), Command::WatchInbox(WatchInbox { request: u32::MAX, on: false })),
@@ -191,10 +201,14 @@ fn signals() -> Samples {
     let conversation = CONVERSATION;
     let typing = |version, active| Command::Typing(TypingSignal { conversation, version, active });
     let idle = |version, idle| Command::Idle(IdleSignal { version, idle });
+    let activity = |version, activity| Command::Activity(ActivitySignal { version, activity });
     vec![
         ("typing-begins".into(), typing(1_763_000_000_123, true)),
         ("typing-ends".into(), typing(1_763_000_000_124, false)),
         ("idle-begins".into(), idle(1_763_000_000_125, true)),
         ("idle-ends".into(), idle(4_294_967_296, false)),
+        ("activity-active".into(), activity(1_763_000_000_126, Activity::Active)),
+        ("activity-idle".into(), activity(250, Activity::Idle)),
+        ("activity-background".into(), activity(251, Activity::Background)),
     ]
 }

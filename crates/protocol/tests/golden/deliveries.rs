@@ -3,8 +3,8 @@
 use duet_protocol::command::Durability;
 use duet_protocol::delivery::{
     Authenticated, Availability, CaughtUp, Closing, Connectivity, ConversationKind, Created, Done, Draining,
-    Ephemeral, HistoryPage, InboxEntry, Member, MemberName, Opened, Pong, Presence, Published,
-    ReceiptUpdated, Status, Unsubscribed,
+    Ephemeral, HistoryPage, Identified, InboxEntry, Member, MemberName, Opened, Pong, Presence,
+    PresenceCounts, Published, ReceiptUpdated, Status, Unsubscribed,
 };
 use duet_protocol::event::Content;
 use duet_protocol::hello::{Role, capability};
@@ -107,6 +107,16 @@ fn control() -> Samples {
             "authenticated-forever".into(),
             Delivery::Authenticated(Authenticated { request: 1, expires_ms: 0 }),
         ),
+        (
+            "identified".into(),
+            Delivery::Identified(Identified {
+                request: 251,
+                user: user("vera"),
+                name: name("Vera Ünïcødé"),
+                role: Role::Visitor,
+                expires_ms: AT_MS + 3_600_000,
+            }),
+        ),
         ("created".into(), Delivery::Created(Created { request: 4, conversation: CONVERSATION })),
     ]
 }
@@ -179,6 +189,7 @@ fn presences() -> Samples {
         (Availability::Busy, Connectivity::Idle),
         (Availability::Away, Connectivity::Reconnecting),
         (Availability::Offline, Connectivity::Offline),
+        (Availability::Online, Connectivity::Reachable),
     ];
     let named = |(chosen, seen)| {
         let name = format!("presence-{chosen:?}-{seen:?}").to_lowercase();
@@ -188,6 +199,12 @@ fn presences() -> Samples {
     let never =
         Presence { last_seen_ms: 0, version: 0, ..presence(Availability::Offline, Connectivity::Offline) };
     samples.push(("presence-never-seen".into(), Delivery::Presence(never)));
+    let counts = |connected, away, offline, version| {
+        let conversation = CONVERSATION;
+        Delivery::PresenceCounts(PresenceCounts { conversation, connected, away, offline, version })
+    };
+    samples.push(("presence-counts".into(), counts(251, 17, 65_536, 252)));
+    samples.push(("presence-counts-nobody".into(), counts(0, 0, 0, 0)));
     samples
 }
 

@@ -128,7 +128,12 @@ fn the_numbers_of_the_format_are_those_of_the_code() {
     let bits = document.section("Capabilities").table(&["bit", "name"]);
     let bits: Vec<_> =
         bits.iter().map(|row| (1u64 << row[0].parse::<u32>().unwrap(), row[1].as_str())).collect();
-    assert_eq!(bits, [(hello::capability::DATAGRAMS, "DATAGRAMS")]);
+    let known = [
+        (hello::capability::DATAGRAMS, "DATAGRAMS"),
+        (hello::capability::PRESENCE, "PRESENCE"),
+        (hello::capability::IDENTIFY, "IDENTIFY"),
+    ];
+    assert_eq!(bits, known);
     assert_eq!([format::TEXT, format::JSON, format::BINARY], [0, 1, 2], "see Content");
     assert_eq!(duet_protocol::VERSIONS, [1]);
     assert!(TEXT.contains(&format!("`{}`", String::from_utf8_lossy(duet_protocol::ALPN_NATIVE))));

@@ -2,7 +2,7 @@
 
 use duet_protocol::delivery::{ConversationKind, Status};
 use duet_protocol::event::{
-    Assigned, Content, Created, MemberJoined, MemberLeft, Message, StatusChanged, format,
+    Assigned, Content, Created, MemberIdentified, MemberJoined, MemberLeft, Message, StatusChanged, format,
 };
 use duet_protocol::hello::Role;
 use duet_protocol::{Event, EventBody};
@@ -23,6 +23,9 @@ pub(crate) fn all() -> Vec<(String, EventBody)> {
         samples.push((format!("member-joined-{role:?}").to_lowercase(), EventBody::MemberJoined(joined)));
     }
     samples.push(("member-left".into(), EventBody::MemberLeft(MemberLeft { user: user("ben") })));
+    let (before, known) = (user("anon-7f3a"), user("vera"));
+    let identified = MemberIdentified { before, user: known, name: name("Vera") };
+    samples.push(("member-identified".into(), EventBody::MemberIdentified(identified)));
     samples.push(("assigned".into(), EventBody::Assigned(Assigned { agent: user("agent-1") })));
     for status in [Status::Queued, Status::Active, Status::Resolved, Status::Closed] {
         let changed = StatusChanged { status };

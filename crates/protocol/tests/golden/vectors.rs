@@ -191,7 +191,7 @@ fn datagrams() -> Vec<(String, bytes::Bytes)> {
     let short = |name: &str| name.split('/').next_back().unwrap_or(name).to_owned();
     let up = commands::all()
         .into_iter()
-        .filter(|(_, sample)| matches!(sample, Command::Typing(_) | Command::Idle(_)));
+        .filter(|(_, sample)| matches!(sample, Command::Typing(_) | Command::Idle(_) | Command::Activity(_)));
     let up = up.map(|(name, sample)| (format!("up-{}", short(&name)), sample.encode()));
     let down = deliveries::all().into_iter().filter(|(_, sample)| matches!(sample, Delivery::Typing(_)));
     up.chain(down.map(|(name, sample)| (format!("down-{}", short(&name)), sample.encode()))).collect()
