@@ -81,6 +81,15 @@ export interface ClientOptions {
   readonly outboxBytesMax?: number;
   /** `false` keeps session and outbox in memory only: nothing survives a reload. Default `true`. */
   readonly persist?: boolean;
+  /**
+   * For an application that keeps messages itself: where it stands in a conversation that is about to be shown, however it lost
+   * this page before (reload, kill, another device's copy). The subscription then goes on behind that position instead of with
+   * the latest events; what it lacks comes as `message.created` with `live` false, without a hole, or `discontinuity` says that
+   * the application's copy must be discarded. `undefined`: it has nothing. Not asked when `subscribe` says where to begin.
+   */
+  readonly getState?: (request: {
+    readonly conversation: string;
+  }) => Promise<Position | undefined> | Position | undefined;
 }
 
 /** The life of a client; see {@link StateChange}. */

@@ -2,6 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import manifest from '../package.json';
 import { Emitter } from '../src/emitter';
+import { DuetError } from '../src/errors';
 import { CONVERSATION } from './fake-server';
 import { Browser, copyOf } from './page';
 
@@ -162,6 +163,51 @@ describe('a client', () => {
     expect((await second.client.chat.start()).id).not.toBe(one.id);
     expect(browser.server.of('SetStatus').map(({ status }) => status)).toEqual(['resolved']);
     await second.client.close();
+  });
+});
+
+describe('an application that keeps messages itself', () => {
+  it('goes on behind its own position after a kill, and a mistaken copy is discarded', async () => {
+    const browser = new Browser();
+    for (const text of ['one', 'two', 'three']) browser.server.say('ben', text);
+    const kept = { epoch: browser.server.epoch, seq: 2 };
+    const { client } = browser.page(undefined, { getState: () => Promise.resolve(kept) });
+    const gone: string[] = [];
+    client.on('discontinuity', ({ conversation }) => gone.push(conversation ?? 'all'));
+    const conversation = client.conversation(CONVERSATION);
+    client.connect();
+    await conversation.subscribe();
+    expect(conversation.messages.map(({ text }) => text)).toEqual(['three']);
+    expect(gone).toEqual([]);
+    conversation.unsubscribe();
+    kept.seq = 99;
+    await conversation.subscribe();
+    expect(conversation.messages.map(({ text }) => text)).toEqual(['one', 'two', 'three']);
+    expect(gone).toEqual([CONVERSATION]);
+    await client.close();
+  });
+
+  it('is not asked when it says where to begin, hears why it failed, and may change its mind', async () => {
+    const browser = new Browser();
+    browser.server.say('ben', 'one');
+    const getState = vi.fn(() => {
+      throw new Error('the disk is on fire');
+    });
+    const { client } = browser.page(undefined, { getState });
+    await client.ready();
+    const conversation = client.conversation(CONVERSATION);
+    await conversation.subscribe({ latest: 10 });
+    expect(getState).not.toHaveBeenCalled();
+    conversation.unsubscribe();
+    await expect(conversation.subscribe()).rejects.toMatchObject({
+      code: 1142,
+      message: 'getState failed: the disk is on fire',
+    });
+    const leaving = conversation.subscribe();
+    conversation.unsubscribe();
+    await expect(leaving).rejects.toBeInstanceOf(DuetError);
+    expect(conversation.subscription).toBe('unsubscribed');
+    await client.close();
   });
 });
 

@@ -53,6 +53,8 @@ export class FakeServer {
   readonly logs = new Map<string, Event[]>();
   readonly members = new Map<string, Member[]>();
   readonly received: Command[] = [];
+  /** The code with which opening a conversation is refused. */
+  refuseOpen: (conversation: string) => number | undefined = () => undefined;
   /** Most events of a backlog; behind a longer one the server begins later and says so. */
   backlogMax = Infinity;
   /** Hears that the server has ended a connection, after `Closing`. */
@@ -243,6 +245,15 @@ export class FakeServer {
   }
 
   #open(connection: Connection, lane: number, { conversation, start }: CommandOf<'Open'>): void {
+    const code = this.refuseOpen(conversation);
+    if (code !== undefined) {
+      const subject = { type: 'lane', value: undefined } as const;
+      this.#tell(connection, lane, {
+        type: 'Refused',
+        body: { subject, code, message: '', retryAfterMs: 0 },
+      });
+      return;
+    }
     const log = this.log(conversation);
     const position = start.type === 'after' ? start.value.seq : Math.max(0, log.length - start.value);
     const tooLong = start.type === 'after' && log.length - position > this.backlogMax;

@@ -55,6 +55,8 @@ export class Rig {
   readonly nodes = new Map<string, Node>();
   /** Whether frames pass, in both directions. */
   flowing = true;
+  /** So many frames of the server pass, then none until it is set anew. */
+  frames = Infinity;
   /** Links whose network path is dead, without a word: nothing passes. */
   readonly stalled = new Set<number>();
   /** What `getToken` brings: a token, an error's message, or `unauthorized`. */
@@ -65,8 +67,7 @@ export class Rig {
   readonly positions = new Map<string, SavedPosition>();
   readonly #endpoints: readonly string[];
   readonly #up = new Set<number>();
-  readonly #schedule: { at: number; order: number; run: () => void }[] = [];
-  #order = 0;
+  readonly #schedule: { at: number; run: () => void }[] = [];
   #calls = 0;
   #generation = 0;
 
@@ -216,9 +217,9 @@ export class Rig {
   }
 
   #later(run: () => void, ms = LATENCY_MS): void {
-    const entry = { at: this.now + ms, order: this.#order++, run };
-    this.#schedule.push(entry);
-    this.#schedule.sort((a, b) => a.at - b.at || a.order - b.order);
+    const entry = { at: this.now + ms, run };
+    const before = this.#schedule.findLastIndex(({ at }) => at <= entry.at);
+    this.#schedule.splice(before + 1, 0, entry);
   }
 
   #drain(): void {
@@ -327,7 +328,7 @@ export class Rig {
   #carry(generation: number, link: number, lane: number, frame: Frame): void {
     this.#later(() => {
       if (generation !== this.#generation || !this.#up.has(link)) return;
-      if (!this.flowing || this.stalled.has(link)) return;
+      if (!this.flowing || this.stalled.has(link) || this.frames-- <= 0) return;
       this.do(() => {
         this.machine.frame(this.now, link, lane, frame);
       });

@@ -8,9 +8,11 @@ import type {
   SubscribeOptions,
 } from '../api';
 import type { Emitter } from '../emitter';
+import { DuetError } from '../errors';
 import type { Driver } from '../host/driver';
 import type { Feed } from '../machine/feed';
 import type { Command } from '../protocol/command';
+import { Code } from '../protocol/reject';
 import type {
   Content,
   ConversationKind,
@@ -42,6 +44,8 @@ export class ConversationFace implements Conversation {
   };
   readonly #driver: Driver;
   readonly #emitter: Emitter<ClientEvents>;
+  /** How often it was unsubscribed. */
+  #unsubscribed = 0;
   #messages: { readonly of: readonly TimelineEntry[]; readonly list: readonly Message[] } | undefined;
 
   constructor(id: string, driver: Driver, emitter: Emitter<ClientEvents>) {
@@ -121,12 +125,26 @@ export class ConversationFace implements Conversation {
   }
 
   subscribe(options: SubscribeOptions = {}): Promise<void> {
+    const open = options.latest === undefined && options.after === undefined && !this.#feed.wanted;
+    return open && this.#driver.tellsState ? this.#subscribeFromState() : this.#subscribe(options);
+  }
+
+  /** Asks the application where it stands, and goes on from there unless it has unsubscribed meanwhile. */
+  async #subscribeFromState(): Promise<void> {
+    const unsubscribed = this.#unsubscribed;
+    const after = await this.#driver.stateOf(this.id);
+    if (unsubscribed !== this.#unsubscribed) throw new DuetError(Code.UNSUBSCRIBED);
+    await this.#subscribe(after === undefined ? {} : { after });
+  }
+
+  #subscribe(options: SubscribeOptions): Promise<void> {
     return this.#driver.call((machine, now, call) => {
       machine.subscribe(now, this.id, options, call);
     });
   }
 
   unsubscribe(): void {
+    this.#unsubscribed += 1;
     this.#driver.run((machine, now) => {
       machine.conversations.unsubscribe(now, this.id);
     });

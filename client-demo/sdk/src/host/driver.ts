@@ -4,11 +4,14 @@
  */
 import type { ClientEvents, ClientOptions, Endpoint } from '../api';
 import type { Emitter } from '../emitter';
-import type { DuetError } from '../errors';
+import { DuetError } from '../errors';
 import type { Effect, SavedPosition } from '../machine/effect';
 import { Endpoints, resolve } from '../machine/endpoints';
 import { Machine } from '../machine/machine';
 import { randomUuid } from '../protocol/ids';
+import { Code } from '../protocol/reject';
+import type { Position } from '../values';
+import { Belongings } from './belongings';
 import { type LinkEvents, Links } from './links';
 import { watchPage } from './page';
 import type { Parts } from './parts';
@@ -19,8 +22,6 @@ const SDK = 'duet-js/0.1.0';
 const POSITIONS_EVERY_MS = 250;
 /** Most own messages that are followed; the oldest stop being kept up to date. */
 const FOLLOWERS_MAX = 1_000;
-/** How often the leading tab looks for messages whose tab is gone, milliseconds. */
-const ORPHANS_EVERY_MS = 30_000;
 /** A timer cannot be set further ahead. */
 const TIMER_MAX_MS = 2_147_000_000;
 
@@ -38,13 +39,12 @@ export class Driver {
   readonly #links: Links;
   readonly #calls = new Map<number, Call>();
   readonly #followers = new Map<string, (event: ClientEvents['message.status']) => void>();
+  readonly #belongings: Belongings;
   readonly #positions: Map<string, SavedPosition>;
   /** Resolves when it is known whether this tab may go on with the stored session. */
   #claimed: Promise<void> | undefined;
-  #tab = '';
   #lastCall = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #orphans: ReturnType<typeof setInterval> | undefined;
   #positionsTimer: ReturnType<typeof setTimeout> | undefined;
   #unwatch: (() => void) | undefined;
   #lastWall = 0;
@@ -80,7 +80,19 @@ export class Driver {
       },
       parts.entropy,
     );
-    this.#claimed = this.#claim();
+    this.#belongings = new Belongings(parts, {
+      disown: () => {
+        this.run(machine => {
+          machine.connection.disown();
+        });
+      },
+      restore: entries => {
+        this.run((machine, now) => {
+          machine.conversations.restore(now, entries);
+        });
+      },
+    });
+    this.#claimed = this.#belongings.claim();
   }
 
   /** Milliseconds that never go back: the wall clock with its backward jumps taken out. */
@@ -127,8 +139,8 @@ export class Driver {
   /** Connects, as soon as it is known which tab this is. */
   async connect(): Promise<void> {
     this.#unwatch ??= this.#watch();
-    this.#orphans ??= setInterval(() => void this.#adopt(), ORPHANS_EVERY_MS);
-    this.#claimed ??= this.#claim();
+    this.#belongings.watch();
+    this.#claimed ??= this.#belongings.claim();
     await this.#claimed;
     await this.call<undefined>((machine, now, call) => {
       machine.connection.connect(now, call);
@@ -139,15 +151,29 @@ export class Driver {
   async close(): Promise<void> {
     this.#unwatch?.();
     this.#unwatch = undefined;
-    clearInterval(this.#orphans);
-    this.#orphans = undefined;
     this.run(machine => {
       machine.close();
     });
     this.#writePositions();
     await this.#links.settled();
     this.#claimed = undefined;
-    this.#parts.holdings.release();
+    this.#belongings.stop();
+  }
+
+  get tellsState(): boolean {
+    return this.#options.getState !== undefined;
+  }
+
+  /** Where the application itself stands in a conversation, if it can tell. */
+  async stateOf(conversation: string): Promise<Position | undefined> {
+    const { getState } = this.#options;
+    if (getState === undefined) return undefined;
+    try {
+      return await getState({ conversation });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : 'no reason was given';
+      throw new DuetError(Code.UNAVAILABLE, `getState failed: ${why}`);
+    }
   }
 
   /** A value of this installation under this user. */
@@ -224,7 +250,7 @@ export class Driver {
         }, POSITIONS_EVERY_MS);
         break;
       case 'storeMessage':
-        store.put({ tab: this.#tab, entry: effect.entry });
+        store.put({ tab: this.#belongings.tab, entry: effect.entry });
         break;
       case 'dropMessage':
         store.remove(effect.id);
@@ -234,7 +260,8 @@ export class Driver {
           this.#followers.get(effect.event.data.id)?.(effect.event.data);
         }
         this.#emitter.emit(effect.event.name, effect.event.data);
-        if (effect.event.name === 'state' && effect.event.data.current === 'connected') void this.#adopt();
+        if (effect.event.name === 'state' && effect.event.data.current === 'connected')
+          void this.#belongings.adopt();
         break;
       case 'settle':
         this.#calls.get(effect.call)?.resolve(effect.value);
@@ -285,44 +312,6 @@ export class Driver {
         machine.connection.tokenFailed(now, message, terminal);
       });
     }
-  }
-
-  /** Finds out which tab this is, and takes its own messages up again. */
-  async #claim(): Promise<void> {
-    const { areas: places, holdings, entropy } = this.#parts;
-    const before = places.tab.get('tab');
-    const fresh = (): string => randomUuid(entropy.bytes(16));
-    this.#tab = before ?? fresh();
-    if (!(await holdings.claim(tabLock(this.#tab)))) {
-      this.#tab = fresh();
-      await holdings.claim(tabLock(this.#tab));
-      this.run(machine => {
-        machine.connection.disown();
-      });
-    }
-    places.tab.set('tab', this.#tab);
-    await this.#adopt();
-    void holdings.lead('outbox').then(() => this.#adopt(true));
-  }
-
-  #leads = false;
-
-  /** Takes up messages of this tab and, when leading, those whose tab is gone. */
-  async #adopt(leads = this.#leads): Promise<void> {
-    this.#leads = leads;
-    const { store, holdings } = this.#parts;
-    const records = await store.all();
-    if (records.length === 0) return;
-    const held = await holdings.held();
-    const orphaned = (tab: string): boolean => held === undefined || (leads && !held.has(tabLock(tab)));
-    const mine = records.filter(({ tab }) => tab === this.#tab || orphaned(tab));
-    for (const { tab, entry } of mine) if (tab !== this.#tab) store.put({ tab: this.#tab, entry });
-    this.run((machine, now) => {
-      machine.conversations.restore(
-        now,
-        mine.map(({ entry }) => entry),
-      );
-    });
   }
 
   #watch(): () => void {
@@ -376,10 +365,6 @@ function dropOldest(map: Map<string, unknown>): void {
     map.delete(key);
     return;
   }
-}
-
-function tabLock(tab: string): string {
-  return `tab:${tab}`;
 }
 
 /** The value under `key`, made if there is none. */
