@@ -187,8 +187,12 @@ fn room(node: &mut Node, kind: ConversationKind, role: Role, member: bool) {
             node.say(SUE, Lane::CONTROL, assign("actor"));
         }
         (ConversationKind::Support, false) => drop(node.create(VERA, ROOM, kind, &[])),
-        (ConversationKind::Group, true) => drop(node.create(ADAM, ROOM, kind, &["vera", "actor"])),
-        (ConversationKind::Group, false) => drop(node.create(ADAM, ROOM, kind, &["vera"])),
+        (ConversationKind::Group | ConversationKind::Broadcast, true) => {
+            drop(node.create(ADAM, ROOM, kind, &["vera", "actor"]))
+        }
+        (ConversationKind::Group | ConversationKind::Broadcast, false) => {
+            drop(node.create(ADAM, ROOM, kind, &["vera"]))
+        }
         (ConversationKind::Direct, true) => drop(node.create(ADAM, ROOM, kind, &["actor"])),
         (ConversationKind::Direct, false) => drop(node.create(ADAM, ROOM, kind, &["vera"])),
     }

@@ -6,7 +6,7 @@
 import type { DuetError } from './errors';
 
 /** Which rules a conversation follows. */
-export type ConversationKind = 'direct' | 'group' | 'support';
+export type ConversationKind = 'direct' | 'group' | 'support' | 'broadcast';
 
 /** The stage of a support conversation; others are always `active`. */
 export type ConversationStatus = 'queued' | 'active' | 'resolved' | 'closed';

@@ -4,6 +4,8 @@
 //! lane that began with [`HistoryRequest`]. A number `request` comes back in the answer.
 
 use crate::{
+    amend::{Amend, Note, PostSystem},
+    call::{Answer, Call, Serve},
     codec::{Decode, Encode, known_fields},
     delivery::{Availability, ConversationKind},
     event::Content,
@@ -50,8 +52,20 @@ frames! {
         0x12 Receipt(Receipt),
         /// Conversation or bulk, on a wrapped lane: its end. A stream is finished instead.
         0x13 Close(Close),
+        /// Conversation: a change of a message.
+        0x14 Amend(Amend),
+        /// Conversation, staff: a message that visitors never see.
+        0x15 Note(Note),
+        /// Conversation, service: something that happened.
+        0x16 PostSystem(PostSystem),
         /// Bulk.
         0x18 HistoryRequest(HistoryRequest),
+        /// Control, service: the methods that this connection serves.
+        0x20 Serve(Serve),
+        /// Control: a question to a service.
+        0x21 Call(Call),
+        /// Control, service: an answer.
+        0x22 Answer(Answer),
         /// Control: the conversations of whose members the client wants to know the presence.
         0x28 WatchMembers(WatchMembers),
         /// Datagram, or lane 0 where there are none.
@@ -119,7 +133,7 @@ pub struct CreateConversation {
     pub kind: ConversationKind,
     /// What it is about.
     pub subject: Option<DisplayName>,
-    /// Other members: exactly one for `Direct`, any for `Group`, none for `Support`.
+    /// Other members: exactly one for `Direct`, any for `Group` and `Broadcast`, none for `Support`.
     pub members: Vec<UserId>,
 }
 

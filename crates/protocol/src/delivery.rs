@@ -1,6 +1,7 @@
 //! What the server says: frames of kinds 0x40 to 0x7f.
 
 use crate::{
+    call::{Answered, CallAsked, CallEnded},
     codec::{Decode, Encode, open_enum},
     command::Durability,
     event::{Content, Event},
@@ -54,6 +55,12 @@ frames! {
         0x56 Unsubscribed(Unsubscribed),
         /// Bulk.
         0x58 HistoryPage(HistoryPage),
+        /// Control: a question for this service.
+        0x60 CallAsked(CallAsked),
+        /// Control: the answer to a call.
+        0x61 Answered(Answered),
+        /// Control: nobody waits for the answer any more.
+        0x62 CallEnded(CallEnded),
         /// Datagram, or lane 0 where there are none.
         0x70 Typing(TypingState),
     }
@@ -126,9 +133,11 @@ pub enum ConversationKind {
     Group,
     /// A visitor and the tenant's staff, with a life cycle.
     Support,
+    /// Many who listen to the tenant's staff.
+    Broadcast,
 }
 
-open_enum!(ConversationKind { Direct, Group, Support } else Group);
+open_enum!(ConversationKind { Direct, Group, Support, Broadcast } else Group);
 
 /// The stages of a support conversation. Others are always `Active`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode)]

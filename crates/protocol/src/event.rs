@@ -7,7 +7,7 @@ use crate::{
     codec::{self, CodecError, Decode, Encode},
     delivery::{ConversationKind, Status},
     hello::Role,
-    ids::{ClientMessageId, DisplayName, UserId},
+    ids::{ClientMessageId, DisplayName, Emoji, Label, UserId},
 };
 
 /// One entry of a conversation's log.
@@ -75,6 +75,20 @@ bodies! {
     5 Assigned(Assigned),
     /// A support conversation reached another stage.
     6 StatusChanged(StatusChanged),
+    /// A message says something else.
+    7 Edited(Edited),
+    /// A message is gone.
+    8 Deleted(Deleted),
+    /// A reaction to a message appeared or went.
+    9 Reacted(Reacted),
+    /// What was here belonged to a message that is gone.
+    10 Tombstone(Tombstone),
+    /// Something happened, told by a back end.
+    11 System(System),
+    /// Staff only: another event inside.
+    12 Private(Private),
+    /// What is here is for staff only; in place of `Private`.
+    13 Withheld(Withheld),
     /// An anonymous visitor is known from now on.
     20 MemberIdentified(MemberIdentified),
 }
@@ -121,6 +135,8 @@ pub mod format {
     pub const JSON: u16 = 1;
     /// Bytes.
     pub const BINARY: u16 = 2;
+    /// UTF-8 JSON of a card: see `docs/protocol.md`.
+    pub const CARD: u16 = 3;
 }
 
 /// The first event.
@@ -163,6 +179,84 @@ pub struct StatusChanged {
     /// The stage.
     pub status: Status,
 }
+
+/// A message says something else.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Edited {
+    /// The client's id of the change.
+    pub id: ClientMessageId,
+    /// Seq of the message.
+    pub target: u64,
+    /// What it says from now on.
+    pub content: Content,
+}
+
+/// A message is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Deleted {
+    /// The client's id of the change.
+    pub id: ClientMessageId,
+    /// Seq of the message.
+    pub target: u64,
+}
+
+/// A reaction to a message appeared or went.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Reacted {
+    /// The client's id of the change.
+    pub id: ClientMessageId,
+    /// Seq of the message.
+    pub target: u64,
+    /// Which reaction; the event's author reacted.
+    pub emoji: Emoji,
+    /// Whether it is there from now on.
+    pub on: bool,
+}
+
+/// In place of a deleted message, or of one of its edits: author and time of the event stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Tombstone {
+    /// Seq of the message: of this event itself, or of the one that this event edited.
+    pub of: u64,
+    /// Seq of the event that deleted it.
+    pub deletion: u64,
+    /// When, Unix milliseconds.
+    pub deleted_at_ms: u64,
+}
+
+/// Something happened, told by a back end.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct System {
+    /// The client's id of it.
+    pub id: ClientMessageId,
+    /// What happened, for programs.
+    pub name: Label,
+    /// What happened, for people or programs: text or JSON.
+    pub content: Content,
+}
+
+/// An event for staff: a note is a `Message` in here, and what changes it is in here as well.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Private {
+    /// Kind of the event inside; not `Private`, not `Withheld`.
+    pub kind: u16,
+    /// Its encoded body.
+    pub body: Vec<u8>,
+}
+
+impl Private {
+    /// The event inside; `None` when its kind is not known here.
+    ///
+    /// # Errors
+    /// [`CodecError`] when the body is not what `kind` says.
+    pub fn decode_body(&self) -> Result<Option<EventBody>, CodecError> {
+        EventBody::decode(self.kind, &self.body)
+    }
+}
+
+/// An event that this user may not see: it counts, and shows nothing. It has no author, and its time is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Withheld {}
 
 /// A member who was an anonymous visitor is known from now on: one member is replaced by another.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]

@@ -28,6 +28,12 @@ pub struct Hello {
 pub mod capability {
     /// The client can send and receive datagrams on this transport.
     pub const DATAGRAMS: u64 = 1;
+    /// Changes of messages, private notes and system events.
+    pub const AMENDMENTS: u64 = 1 << 8;
+    /// Calls to services.
+    pub const CALLS: u64 = 1 << 9;
+    /// Conversations of kind `Broadcast`.
+    pub const BROADCASTS: u64 = 1 << 10;
     /// The server knows `Activity` and `WatchMembers`.
     pub const PRESENCE: u64 = 1 << 16;
     /// The server knows `Identify`.

@@ -76,6 +76,16 @@ text_id!(
     DisplayName, 128, |c| !c.is_control(),
     "1 to 128 bytes without control characters"
 );
+text_id!(
+    /// What programs call a kind of system event or a method: compared byte for byte, not shown.
+    Label, 64, |c| c.is_ascii_alphanumeric() || "-_.:".contains(c),
+    "1 to 64 of letters, digits, - _ . :"
+);
+text_id!(
+    /// A reaction: one emoji, which may be several code points, or a short word.
+    Emoji, 64, |c| !c.is_control(),
+    "1 to 64 bytes without control characters"
+);
 
 /// A text that breaks the rule of the name it should become.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,8 @@
 //! [`Delivery`]; a datagram is one frame without its length. `docs/protocol.md` describes every byte,
 //! `vectors/` holds golden bytes that every language must reproduce.
 
+pub mod amend;
+pub mod call;
 pub mod codec;
 pub mod command;
 pub mod delivery;
@@ -22,7 +24,8 @@ pub use event::{Event, EventBody};
 pub use frame::{Frame, FrameDecoder, FrameError};
 pub use hello::{Hello, Limits, Resumed, Welcome};
 pub use ids::{
-    ClientMessageId, ConversationId, DeviceId, DisplayName, Position, SessionId, TenantName, UserId,
+    ClientMessageId, ConversationId, DeviceId, DisplayName, Emoji, Label, Position, SessionId, TenantName,
+    UserId,
 };
 pub use reject::{Code, Refusal, Subject};
 

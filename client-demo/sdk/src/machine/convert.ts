@@ -84,6 +84,9 @@ export function entry(conversation: string, event: Event, me: string | undefined
       return { ...base, kind: 'assigned', agent: known.body.agent };
     case 'StatusChanged':
       return { ...base, kind: 'status.changed', status: known.body.status };
+    default:
+      // Changes of messages, notes and system events are counted; the timeline does not show them yet.
+      return undefined;
   }
 }
 

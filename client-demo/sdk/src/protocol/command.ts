@@ -4,6 +4,8 @@
  * Control frames belong on lane 0, conversation frames on a lane that began with Open, bulk frames on one that began with
  * HistoryRequest. A number `request` comes back in the answer.
  */
+import { Amend, Durability, Note, PostSystem } from './amend';
+import { Answer, Call, Serve } from './call';
 import {
   bits64,
   bool,
@@ -16,7 +18,6 @@ import {
   u32,
   u64,
   type Value,
-  variants,
   vec,
 } from './codec';
 import { Content, ConversationKind, Status } from './event';
@@ -26,13 +27,11 @@ import { ClientMessageId, ConversationId, DisplayName, Position, UserId } from '
 import { decodeFrame, encodeFrame, type FrameOf } from './kinds';
 import { ActivitySignal, IdleSignal, TypingSignal } from './signal';
 
+export { Durability };
+
 /** What a user chose to be. */
 export const Availability = openVariants('busy', 'online', 'busy', 'away', 'offline');
 export type Availability = Value<typeof Availability>;
-
-/** How safe a message must be before it is acknowledged. */
-export const Durability = variants('ephemeral', 'accepted', 'mirrored');
-export type Durability = Value<typeof Durability>;
 
 /** Where a subscription begins: at most so many of the latest events, or everything after a position. */
 export const Start = tagged({ latest: u16, after: Position });
@@ -83,7 +82,17 @@ export const COMMANDS = {
   Receipt: [0x12, struct({ received: u64, read: u64 })],
   /** Unsubscribes a wrapped lane. */
   Close: [0x13, struct({})],
+  /** A change of a message. */
+  Amend: [0x14, Amend],
+  /** Staff: a message that visitors never see. */
+  Note: [0x15, Note],
+  /** Service: something that happened. */
+  PostSystem: [0x16, PostSystem],
   HistoryRequest: [0x18, struct({ request, conversation: ConversationId, page: Page, limit: u16 })],
+  /** Service: the methods that this connection serves. */
+  Serve: [0x20, Serve],
+  Call: [0x21, Call],
+  Answer: [0x22, Answer],
   /** Replaces the list of conversations whose members are watched, at most 32; only where `PRESENCE` was granted. */
   WatchMembers: [0x28, struct({ request, conversations: vec(ConversationId) })],
   Typing: [0x30, TypingSignal],

@@ -1,4 +1,5 @@
 /** What the server says: frames of kinds 0x40 to 0x7f. Twin of crates/protocol/src/delivery.rs. */
+import { Answered, CallAsked, CallEnded } from './call';
 import {
   bits64,
   bool,
@@ -166,6 +167,11 @@ export const DELIVERIES = {
   Ephemeral: [0x55, struct({ author: UserId, content: Content })],
   Unsubscribed: [0x56, struct({ code: u16, reason: string })],
   HistoryPage: [0x58, HistoryPage],
+  /** A question for this service. */
+  CallAsked: [0x60, CallAsked],
+  Answered: [0x61, Answered],
+  /** Nobody waits for the answer any more. */
+  CallEnded: [0x62, CallEnded],
   Typing: [0x70, TypingState],
 } as const;
 

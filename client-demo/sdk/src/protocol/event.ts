@@ -5,12 +5,12 @@
  * An event's body is encoded apart and named by a number, so that a client that does not know a kind of event can still
  * count it: it shows nothing and moves on.
  */
-import { bytes, decode, openVariants, option, struct, u16, u64, type Value } from './codec';
+import { bool, bytes, decode, openVariants, option, struct, u16, u64, type Value } from './codec';
 import { Role } from './hello';
-import { ClientMessageId, DisplayName, UserId } from './ids';
+import { ClientMessageId, DisplayName, Emoji, Label, UserId } from './ids';
 
 /** Which rules a conversation follows. */
-export const ConversationKind = openVariants('group', 'direct', 'group', 'support');
+export const ConversationKind = openVariants('group', 'direct', 'group', 'support', 'broadcast');
 export type ConversationKind = Value<typeof ConversationKind>;
 
 /** The stages of a support conversation. Others are always active. */
@@ -33,7 +33,7 @@ export const Content = struct({ format: u16, body: bytes });
 export type Content = Value<typeof Content>;
 
 /** Formats of {@link Content}. Numbers of 1024 and more are free for applications. */
-export const format = { TEXT: 0, JSON: 1, BINARY: 2 } as const;
+export const format = { TEXT: 0, JSON: 1, BINARY: 2, CARD: 3 } as const;
 
 /** Somebody said something. */
 export const Message = struct({ id: ClientMessageId, content: Content, replyTo: option(u64) });
@@ -45,6 +45,20 @@ export const MemberJoined = struct({ user: UserId, name: DisplayName, role: Role
 export const MemberLeft = struct({ user: UserId });
 export const Assigned = struct({ agent: UserId });
 export const StatusChanged = struct({ status: Status });
+/** The message at seq `target` says something else. */
+export const Edited = struct({ id: ClientMessageId, target: u64, content: Content });
+/** The message at seq `target` is gone. */
+export const Deleted = struct({ id: ClientMessageId, target: u64 });
+/** A reaction of the event's author to the message at seq `target` appeared or went. */
+export const Reacted = struct({ id: ClientMessageId, target: u64, emoji: Emoji, on: bool });
+/** In place of a deleted message (`of` is its own seq), or of one of its edits. */
+export const Tombstone = struct({ of: u64, deletion: u64, deletedAtMs: u64 });
+/** Something happened, told by a back end; text or JSON. */
+export const System = struct({ id: ClientMessageId, name: Label, content: Content });
+/** An event for staff: another one inside. */
+export const Private = struct({ kind: u16, body: bytes });
+/** An event that this user may not see: it counts, and shows nothing. */
+export const Withheld = struct({});
 /** The member `before`, an anonymous visitor, is `user` from now on. */
 export const MemberIdentified = struct({ before: UserId, user: UserId, name: DisplayName });
 
@@ -56,6 +70,13 @@ export const EVENT_BODIES = {
   MemberLeft: [4, MemberLeft],
   Assigned: [5, Assigned],
   StatusChanged: [6, StatusChanged],
+  Edited: [7, Edited],
+  Deleted: [8, Deleted],
+  Reacted: [9, Reacted],
+  Tombstone: [10, Tombstone],
+  System: [11, System],
+  Private: [12, Private],
+  Withheld: [13, Withheld],
   MemberIdentified: [20, MemberIdentified],
 } as const;
 

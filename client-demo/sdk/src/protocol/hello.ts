@@ -41,6 +41,12 @@ export type Hello = Value<typeof Hello>;
 export const capability = {
   /** The client can send and receive datagrams on this transport. */
   DATAGRAMS: 1n,
+  /** Changes of messages, private notes and system events. */
+  AMENDMENTS: 1n << 8n,
+  /** Calls to services. */
+  CALLS: 1n << 9n,
+  /** Conversations of kind `broadcast`. */
+  BROADCASTS: 1n << 10n,
   /** The server knows `Activity` and `WatchMembers`. */
   PRESENCE: 1n << 16n,
   /** The server knows `Identify`. */

@@ -20,6 +20,15 @@ export const DisplayName = text(
   name(128, /^\P{Cc}+$/u, 'a name must be 1 to 128 bytes without control characters'),
 );
 
+/** What programs call a kind of system event or a method: compared byte for byte, not shown. */
+export const Label = text(
+  name(64, /^[A-Za-z0-9_.:-]+$/, 'a label must be 1 to 64 of letters, digits, - _ . :'),
+);
+/** A reaction: one emoji, which may be several code points, or a short word. */
+export const Emoji = text(
+  name(64, /^\P{Cc}+$/u, 'an emoji must be 1 to 64 bytes without control characters'),
+);
+
 /** A UUID. */
 export const Uuid: Codec<string> = {
   write: (out, value) => {

@@ -53,6 +53,16 @@ export const Code = {
   READ_ONLY: 1141,
   /** The server cannot read this now; try again. */
   UNAVAILABLE: 1142,
+  /** There is no message at that place. */
+  NOT_A_MESSAGE: 1150,
+  /** The message was deleted. */
+  MESSAGE_DELETED: 1151,
+  /** Nobody serves this method now. */
+  NO_SERVICE: 1152,
+  /** The service did not answer in time. */
+  CALL_TIMEOUT: 1153,
+  /** The service left before it answered; it may have done what was asked. */
+  SERVICE_GONE: 1154,
   /** Only an anonymous visitor can be identified, and only as a visitor who is not. */
   NOT_ANONYMOUS: 1160,
   /** The client asked for it, or an operator did. */
@@ -123,6 +133,11 @@ export const CODES: readonly (readonly [number, string, boolean, string])[] = [
   [1140, 'not_durable_now', true, 'The second node is away; ask for less or wait.'],
   [1141, 'read_only', true, 'The server cannot store anything now.'],
   [1142, 'unavailable', true, 'The server cannot read this now; try again.'],
+  [1150, 'not_a_message', false, 'There is no message at that place.'],
+  [1151, 'message_deleted', false, 'The message was deleted.'],
+  [1152, 'no_service', true, 'Nobody serves this method now.'],
+  [1153, 'call_timeout', true, 'The service did not answer in time.'],
+  [1154, 'service_gone', true, 'The service left before it answered; it may have done what was asked.'],
   [
     1160,
     'not_anonymous',

@@ -1,5 +1,7 @@
 //! One sample and more of every command: each variant, each optional field, each boundary of a varint.
 
+use duet_protocol::amend::{Amend, Change, Delete, Edit, Note, PostSystem, React};
+use duet_protocol::call::{Answer, Call, Failure, Outcome, Serve};
 use duet_protocol::command::{
     AddMembers, Assign, Authenticate, Close, CreateConversation, Durability, Goodbye, HistoryRequest,
     Identify, Open, Page, Ping, Publish, Receipt, RemoveMember, SetAvailability, SetStatus, Start,
@@ -11,7 +13,7 @@ use duet_protocol::hello::capability;
 use duet_protocol::signal::{Activity, ActivitySignal, IdleSignal, TypingSignal};
 use duet_protocol::{Command, Hello, Position};
 
-use crate::given::{BOUNDARIES, CONVERSATION, MESSAGE, device, name, text_of, user};
+use crate::given::{BOUNDARIES, CONVERSATION, MESSAGE, device, emoji, label, name, text_of, user};
 
 /// Every command, with a name that is unique among all samples.
 pub(crate) fn all() -> Vec<(String, Command)> {
@@ -21,6 +23,8 @@ pub(crate) fn all() -> Vec<(String, Command)> {
     samples.extend(conversations());
     samples.extend(lanes());
     samples.extend(publishes());
+    samples.extend(amendments());
+    samples.extend(calls());
     samples.extend(signals());
     samples.into_iter().map(|(name, command)| (format!("command/{name}"), command)).collect()
 }
@@ -124,6 +128,7 @@ fn conversations() -> Samples {
         ("create-direct".into(), create(4, ConversationKind::Direct, None, &["ben"])),
         ("create-group".into(), create(5, ConversationKind::Group, Some("Ausflug 🏔"), &["ben", "carla"])),
         ("create-support".into(), create(6, ConversationKind::Support, Some(&"s".repeat(128)), &[])),
+        ("create-broadcast".into(), create(13, ConversationKind::Broadcast, Some("Neues"), &["ben"])),
         (
             "add-members".into(),
             Command::AddMembers(AddMembers {
@@ -194,6 +199,56 @@ fn publishes() -> Samples {
             "publish-application-format".into(),
             publish(bytes(u16::MAX, vec![0xfb, 0xfc, 0xfd, 0xfe]), Some(u64::MAX), Durability::Mirrored),
         ),
+    ]
+}
+
+fn amendments() -> Samples {
+    let amend = |change, durability| Command::Amend(Amend { id: MESSAGE, change, durability });
+    let react = |target, text, on| Change::React(React { target, emoji: emoji(text), on });
+    let note = |reply_to, durability| {
+        Command::Note(Note { id: MESSAGE, content: Content::text("Careful 🙂"), reply_to, durability })
+    };
+    let system = |text: &str, content| {
+        let durability = Durability::Accepted;
+        Command::PostSystem(PostSystem { id: MESSAGE, name: label(text), content, durability })
+    };
+    let edit = Change::Edit(Edit { target: 3, content: Content::text("Hello!") });
+    let card = Content { format: format::CARD, body: br#"{"fallback":"Pay"}"#.to_vec() };
+    let edit_card = Change::Edit(Edit { target: u64::MAX, content: card.clone() });
+    vec![
+        ("amend-edit".into(), amend(edit, Durability::Accepted)),
+        ("amend-edit-card".into(), amend(edit_card, Durability::Mirrored)),
+        ("amend-delete".into(), amend(Change::Delete(Delete { target: 251 }), Durability::Accepted)),
+        ("amend-react".into(), amend(react(3, "👍", true), Durability::Accepted)),
+        ("amend-react-no-more".into(), amend(react(65_536, "👩🏽\u{200d}🚀", false), Durability::Accepted)),
+        ("amend-react-longest".into(), amend(react(0, &"x".repeat(64), true), Durability::Mirrored)),
+        ("note".into(), note(None, Durability::Accepted)),
+        ("note-reply".into(), note(Some(3), Durability::Mirrored)),
+        ("post-system".into(), system("order.shipped", Content::text("Your order is on its way."))),
+        (
+            "post-system-json".into(),
+            system(&"n".repeat(64), Content { format: format::JSON, body: b"{}".to_vec() }),
+        ),
+    ]
+}
+
+fn calls() -> Samples {
+    let answer = |call, outcome| Command::Answer(Answer { call, outcome });
+    let failed = |code, message: &str| Outcome::Failed(Failure { code, message: message.into() });
+    let call = |request, body: &[u8], timeout_ms| {
+        Command::Call(Call { request, method: label("orders.find"), body: body.into(), timeout_ms })
+    };
+    let serve = |methods: &[&str]| {
+        Command::Serve(Serve { request: 15, methods: methods.iter().map(|text| label(text)).collect() })
+    };
+    vec![
+        ("serve-nothing".into(), serve(&[])),
+        ("serve".into(), serve(&["orders.find", "orders:cancel"])),
+        ("call".into(), call(16, br#"{"id":7}"#, 5_000)),
+        ("call-largest".into(), call(u32::MAX, &[0xa5; 251], u32::MAX)),
+        ("answer-returned".into(), answer(7, Outcome::Returned(b"{}".to_vec()))),
+        ("answer-returned-nothing".into(), answer(u64::MAX, Outcome::Returned(vec![]))),
+        ("answer-failed".into(), answer(8, failed(404, "No such order."))),
     ]
 }
 

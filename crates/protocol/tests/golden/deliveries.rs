@@ -1,5 +1,6 @@
 //! One sample and more of every delivery: each variant, each optional field, the largest lists.
 
+use duet_protocol::call::{Answered, CallAsked, CallEnded, Failure, Outcome};
 use duet_protocol::command::Durability;
 use duet_protocol::delivery::{
     Authenticated, Availability, CaughtUp, Closing, Connectivity, ConversationKind, Created, Done, Draining,
@@ -12,7 +13,7 @@ use duet_protocol::signal::TypingState;
 use duet_protocol::{Code, Delivery, Limits, Position, Refusal, Resumed, Subject, TenantName, Welcome};
 
 use crate::events;
-use crate::given::{CONVERSATION, MESSAGE, SESSION, name, user};
+use crate::given::{CONVERSATION, MESSAGE, SESSION, label, name, user};
 
 /// Every delivery, with a name that is unique among all samples.
 pub(crate) fn all() -> Vec<(String, Delivery)> {
@@ -25,6 +26,7 @@ pub(crate) fn all() -> Vec<(String, Delivery)> {
     samples.extend(lanes());
     samples.extend(published());
     samples.extend(pages());
+    samples.extend(calls());
     samples.into_iter().map(|(name, delivery)| (format!("delivery/{name}"), delivery)).collect()
 }
 
@@ -68,7 +70,7 @@ fn welcomes() -> Samples {
             Delivery::Welcome(Welcome {
                 peers: vec!["b.example.org:4433".into(), "[2001:db8::1]:4433".into()],
                 token_expires_ms: AT_MS + 3_600_000,
-                capabilities: capability::DATAGRAMS,
+                capabilities: capability::DATAGRAMS | capability::AMENDMENTS | capability::CALLS,
                 ..welcome(Resumed::Full, Role::Agent)
             }),
         ),
@@ -81,6 +83,22 @@ fn welcomes() -> Samples {
                 ..welcome(Resumed::New, Role::Service)
             }),
         ),
+    ]
+}
+
+fn calls() -> Samples {
+    let asked = |call, role, body: &[u8]| {
+        let (user, method, body) = (user("visitor-1"), label("orders.find"), body.into());
+        Delivery::CallAsked(CallAsked { call, user, role, method, body, timeout_ms: 5_000 })
+    };
+    let answered = |request, outcome| Delivery::Answered(Answered { request, outcome });
+    let failure = Failure { code: 404, message: "No such order.".into() };
+    vec![
+        ("call-asked".into(), asked(7, Role::Visitor, br#"{"id":7}"#)),
+        ("call-asked-nothing".into(), asked(65_536, Role::Agent, b"")),
+        ("answered-returned".into(), answered(16, Outcome::Returned(b"{}".to_vec()))),
+        ("answered-failed".into(), answered(17, Outcome::Failed(failure))),
+        ("call-ended".into(), Delivery::CallEnded(CallEnded { call: 7 })),
     ]
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use duet_protocol::frame::{LANE_MAX, MAX_DATAGRAM_BYTES, MAX_FRAME_BYTES, put_varint};
 use duet_protocol::{
-    Code, Command, Delivery, DeviceId, DisplayName, EventBody, TenantName, UserId, codec, event::format,
-    hello,
+    Code, Command, Delivery, DeviceId, DisplayName, Emoji, EventBody, Label, TenantName, UserId, codec,
+    event::format, hello,
 };
 
 use crate::markdown::{Document, Section};
@@ -106,6 +106,8 @@ fn the_table_of_names_gives_the_rules_of_the_code() {
     assert_eq!(longest("UserId"), UserId::MAX_BYTES);
     assert_eq!(longest("DeviceId"), DeviceId::MAX_BYTES);
     assert_eq!(longest("DisplayName"), DisplayName::MAX_BYTES);
+    assert_eq!(longest("Label"), Label::MAX_BYTES);
+    assert_eq!(longest("Emoji"), Emoji::MAX_BYTES);
     for code in (0..=0x1f).chain(0x7f..=0x9f) {
         let text = char::from_u32(code).unwrap().to_string();
         assert!(UserId::parse(&text).is_err() && DisplayName::parse(&text).is_err(), "U+{code:04X}");
@@ -130,11 +132,14 @@ fn the_numbers_of_the_format_are_those_of_the_code() {
         bits.iter().map(|row| (1u64 << row[0].parse::<u32>().unwrap(), row[1].as_str())).collect();
     let known = [
         (hello::capability::DATAGRAMS, "DATAGRAMS"),
+        (hello::capability::AMENDMENTS, "AMENDMENTS"),
+        (hello::capability::CALLS, "CALLS"),
+        (hello::capability::BROADCASTS, "BROADCASTS"),
         (hello::capability::PRESENCE, "PRESENCE"),
         (hello::capability::IDENTIFY, "IDENTIFY"),
     ];
     assert_eq!(bits, known);
-    assert_eq!([format::TEXT, format::JSON, format::BINARY], [0, 1, 2], "see Content");
+    assert_eq!([format::TEXT, format::JSON, format::BINARY, format::CARD], [0, 1, 2, 3], "see Content");
     assert_eq!(duet_protocol::VERSIONS, [1]);
     assert!(TEXT.contains(&format!("`{}`", String::from_utf8_lossy(duet_protocol::ALPN_NATIVE))));
     assert!(TEXT.contains(&format!("`{}`", duet_protocol::SUBPROTOCOL)));
@@ -182,7 +187,7 @@ fn key(schema: &Schema, module: &str, name: &str) -> Option<(String, String)> {
 }
 
 fn module_of(module: &str) -> &'static str {
-    let known = ["hello", "command", "delivery", "event", "signal", "reject", "ids"];
+    let known = ["hello", "command", "delivery", "event", "signal", "reject", "amend", "call", "ids"];
     known.into_iter().find(|name| *name == module).unwrap_or("command")
 }
 

@@ -2,17 +2,23 @@
 
 use duet_protocol::delivery::{ConversationKind, Status};
 use duet_protocol::event::{
-    Assigned, Content, Created, MemberIdentified, MemberJoined, MemberLeft, Message, StatusChanged, format,
+    Assigned, Content, Created, Deleted, Edited, MemberIdentified, MemberJoined, MemberLeft, Message,
+    Private, Reacted, StatusChanged, System, Tombstone, Withheld, format,
 };
 use duet_protocol::hello::Role;
 use duet_protocol::{Event, EventBody};
 
-use crate::given::{MESSAGE, name, user};
+use crate::given::{MESSAGE, emoji, label, name, user};
 
 /// Every event body, with a name that is unique among all samples.
 pub(crate) fn all() -> Vec<(String, EventBody)> {
     let mut samples = messages();
-    let kinds = [ConversationKind::Direct, ConversationKind::Group, ConversationKind::Support];
+    let kinds = [
+        ConversationKind::Direct,
+        ConversationKind::Group,
+        ConversationKind::Support,
+        ConversationKind::Broadcast,
+    ];
     for kind in kinds {
         let subject = (kind != ConversationKind::Direct).then(|| name("Ausflug 🏔"));
         let called = format!("created-{kind:?}").to_lowercase();
@@ -31,7 +37,40 @@ pub(crate) fn all() -> Vec<(String, EventBody)> {
         let changed = StatusChanged { status };
         samples.push((format!("status-{status:?}").to_lowercase(), EventBody::StatusChanged(changed)));
     }
+    samples.extend(changes());
     samples.into_iter().map(|(name, body)| (format!("event/{name}"), body)).collect()
+}
+
+fn changes() -> Vec<(String, EventBody)> {
+    let id = MESSAGE;
+    let edited = |target, text| EventBody::Edited(Edited { id, target, content: Content::text(text) });
+    let reacted = |target, text, on| EventBody::Reacted(Reacted { id, target, emoji: emoji(text), on });
+    let private = |inside: &EventBody| {
+        let (kind, body) = inside.encode();
+        EventBody::Private(Private { kind, body })
+    };
+    let note = EventBody::Message(Message { id, content: Content::text("Careful 🙂"), reply_to: Some(3) });
+    let tombstone = |of, deletion| Tombstone { of, deletion, deleted_at_ms: 1_763_000_000_012 };
+    vec![
+        ("edited".into(), edited(3, "Hello!")),
+        ("edited-far-back".into(), edited(4_294_967_296, "測試")),
+        ("deleted".into(), EventBody::Deleted(Deleted { id, target: 3 })),
+        ("reacted".into(), reacted(3, "👍", true)),
+        ("reacted-no-more".into(), reacted(251, "👩🏽\u{200d}🚀", false)),
+        ("tombstone".into(), EventBody::Tombstone(tombstone(3, 12))),
+        (
+            "system".into(),
+            EventBody::System(System {
+                id,
+                name: label("order.shipped"),
+                content: Content::text("Shipped."),
+            }),
+        ),
+        ("private-note".into(), private(&note)),
+        ("private-edited".into(), private(&edited(9, "Mind the gap"))),
+        ("private-tombstone".into(), private(&EventBody::Tombstone(tombstone(9, 13)))),
+        ("withheld".into(), EventBody::Withheld(Withheld {})),
+    ]
 }
 
 /// A log that begins in the usual way and ends with an event of a kind that nobody knows yet.

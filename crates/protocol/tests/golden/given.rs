@@ -1,6 +1,8 @@
 //! The values that samples share, the same in every run.
 
-use duet_protocol::{ClientMessageId, ConversationId, DeviceId, DisplayName, SessionId, UserId};
+use duet_protocol::{
+    ClientMessageId, ConversationId, DeviceId, DisplayName, Emoji, Label, SessionId, UserId,
+};
 
 /// A conversation, a UUIDv7 whose time is 1,763,000,000,000.
 pub(crate) const CONVERSATION: ConversationId =
@@ -30,6 +32,14 @@ pub(crate) fn device(text: &str) -> DeviceId {
 
 pub(crate) fn name(text: &str) -> DisplayName {
     DisplayName::parse(text).unwrap()
+}
+
+pub(crate) fn label(text: &str) -> Label {
+    Label::parse(text).unwrap()
+}
+
+pub(crate) fn emoji(text: &str) -> Emoji {
+    Emoji::parse(text).unwrap()
 }
 
 /// A text of so many bytes.

@@ -155,7 +155,7 @@ fn commands() -> Vec<Hostile> {
         framed("option-of-two", command, 0x0b, &format!("01 {id} 02"), "malformed"),
         framed("enum-without-such-a-variant", command, 0x05, "01 04", "malformed"),
         framed("stage-without-such-a-number", command, 0x0c, &format!("01 {id} 04"), "malformed"),
-        framed("conversation-of-no-known-kind", command, 0x08, &format!("01 {id} 03 00 00"), "malformed"),
+        framed("conversation-of-no-known-kind", command, 0x08, &format!("01 {id} 04 00 00"), "malformed"),
         framed("enum-variant-above-32-bits", command, 0x05, "01 fd 00 00 00 00 01 00 00 00", "malformed"),
         framed("id-cut-short", command, 0x10, &id[2..], "malformed"),
         framed("open-without-start", command, 0x10, &id, "malformed"),
@@ -201,7 +201,7 @@ fn deliveries() -> Vec<Hostile> {
 
 fn events() -> Vec<Hostile> {
     vec![
-        given("event-of-an-unknown-kind", Form::Event(7), "01 02 03", "unknown"),
+        given("event-of-an-unknown-kind", Form::Event(1_000), "01 02 03", "unknown"),
         given("event-of-kind-zero", Form::Event(0), "", "unknown"),
         given("event-without-body", Form::Event(1), "", "malformed"),
         given("event-status-of-a-later-server", Form::Event(6), "04", "accepted"),
@@ -226,6 +226,6 @@ fn a_variant_of_a_later_server_is_read_as_what_the_document_names() {
         panic!("no status")
     };
     assert_eq!(changed.status, Status::Active);
-    let (kind, role): (ConversationKind, Role) = (codec::decode(&[3]).unwrap(), codec::decode(&[4]).unwrap());
+    let (kind, role): (ConversationKind, Role) = (codec::decode(&[4]).unwrap(), codec::decode(&[4]).unwrap());
     assert_eq!((kind, role), (ConversationKind::Group, Role::Visitor));
 }

@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
             "u8" => self.byte().to_string(),
             "u16" | "u32" => self.integer().to_string(),
             "u64" => quoted(&self.integer().to_string()),
-            "String" | "TenantName" | "UserId" | "DeviceId" | "DisplayName" => {
+            "String" | "TenantName" | "UserId" | "DeviceId" | "DisplayName" | "Label" | "Emoji" => {
                 let bytes = self.counted();
                 serde_json::to_string(std::str::from_utf8(bytes).unwrap()).unwrap()
             }

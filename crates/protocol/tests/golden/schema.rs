@@ -21,13 +21,15 @@ pub(crate) struct Schema {
 }
 
 /// The modules that declare wire types, and their text.
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 8] = [
     ("hello", include_str!("../../src/hello.rs")),
     ("command", include_str!("../../src/command.rs")),
     ("delivery", include_str!("../../src/delivery.rs")),
     ("event", include_str!("../../src/event.rs")),
     ("signal", include_str!("../../src/signal.rs")),
     ("reject", include_str!("../../src/reject.rs")),
+    ("amend", include_str!("../../src/amend.rs")),
+    ("call", include_str!("../../src/call.rs")),
 ];
 
 impl Schema {
