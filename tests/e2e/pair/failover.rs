@@ -2,58 +2,111 @@
 //! the two others, again and again. Afterwards every client's history is compared with what the pair tells.
 //!
 //! `DUET_FAILOVERS` sets how many (20), `DUET_FAILOVER_CLIENTS` how many clients write (8), `DUET_FAILOVER_PACE_MS` how
-//! long a client waits between two messages (20), `DUET_FAILOVER_SECONDS` after which time no further one begins.
+//! long a client waits between two messages (20), `DUET_FAILOVER_SECONDS` after which time no further one begins. After
+//! every 250 of them the histories are compared and a new pair begins, so that a long run finds a defect early and its logs
+//! do not fill the disk.
 
 use super::rig::{ALL_GO_ON, Make, Rig, name};
-use crate::writers::{Writer, wait_until};
+use crate::{
+    node::PATIENCE,
+    writers::{Writer, wait_until},
+};
 use std::time::{Duration, Instant};
+use tokio::{task::JoinSet, time::timeout};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_every_failover_once_and_in_order() {
-    let wanted = number("FAILOVERS", 20);
+    let mut run = Run::new(number("FAILOVERS", 20), number("FAILOVER_SECONDS", 110));
     let clients = number("FAILOVER_CLIENTS", 8);
     let pace = Duration::from_millis(number("FAILOVER_PACE_MS", 20) as u64);
-    let seconds = number("FAILOVER_SECONDS", 110) as u64;
-    let rig = Rig::in_sync(Make { wired: true, ..Make::default() }).await;
-    let writers = rig.writers(clients.div_ceil(2), pace).await;
-    let (begun, mut kinds, mut first, mut each) = (Instant::now(), [0; 3], Vec::new(), Vec::new());
-    for round in 0..wanted {
-        if begun.elapsed() > Duration::from_secs(seconds) {
-            println!("no time for more than {round} of {wanted} failovers");
-            break;
+    while run.goes_on() {
+        let rig = Rig::in_sync(Make { wired: true, ..Make::default() }).await;
+        let writers = rig.writers(clients.div_ceil(2), pace).await;
+        let upto = run.first.len() + CHAPTER;
+        while run.first.len() < upto && run.goes_on() {
+            run.once(&rig, &writers).await;
         }
+        run.checked(rig.check(&writers).await);
+        // They would look for the pair for ever.
+        let closing = writers.into_iter().map(|it| async move { timeout(PATIENCE, it.client.close()).await });
+        closing.collect::<JoinSet<_>>().join_all().await;
+    }
+    run.tell(clients.div_ceil(2) * 2);
+}
+
+/// What came of all failovers so far.
+struct Run {
+    wanted: usize,
+    ends: Instant,
+    begun: Instant,
+    kinds: [usize; 3],
+    /// From each fault to the first acknowledgement.
+    first: Vec<Duration>,
+    /// From each fault to the first acknowledgement of each client.
+    each: Vec<Duration>,
+    acknowledged: usize,
+}
+
+impl Run {
+    fn new(wanted: usize, seconds: usize) -> Self {
+        let begun = Instant::now();
+        let ends = begun + Duration::from_secs(seconds as u64);
+        Self { wanted, ends, begun, kinds: [0; 3], first: Vec::new(), each: Vec::new(), acknowledged: 0 }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.first.len() < self.wanted && Instant::now() < self.ends
+    }
+
+    async fn once(&mut self, rig: &Rig, writers: &[Writer]) {
+        let (round, waited) = (self.first.len(), Instant::now());
         let primary = rig.settled().await;
+        let settled = waited.elapsed();
         // At a moment that no client chose.
         tokio::time::sleep(Duration::from_millis((round as u64 * 37) % 113)).await;
         let fault = Fault::of(round);
-        let took = fail_over(&rig, &writers, primary, fault).await;
+        let took = fail_over(rig, writers, primary, fault).await;
         let (soonest, latest) = (took[0], took[took.len() - 1]);
         println!(
-            "failover {} of {wanted} after {:.1} s: node {} {fault:?}, first acknowledgement after {soonest:.2?}, every \
-             client after {latest:.2?}",
+            "failover {} of {} after {:.1} s: node {} {fault:?}, in sync after {settled:.2?}, first acknowledgement after \
+             {soonest:.2?}, every client after {latest:.2?}",
             round + 1,
-            begun.elapsed().as_secs_f32(),
+            self.wanted,
+            self.begun.elapsed().as_secs_f32(),
             name(primary),
         );
-        kinds[fault as usize] += 1;
-        first.push(soonest);
-        each.extend(took);
+        self.kinds[fault as usize] += 1;
+        self.first.push(soonest);
+        self.each.extend(took);
     }
-    let seconds = begun.elapsed().as_secs();
-    let total = rig.check(&writers).await;
-    let done = first.len();
-    assert!(done > 0, "there was no failover");
-    let [killed, stopped, cut_off] = kinds;
-    println!(
-        "{done} failovers ({killed} killed, {stopped} stopped, {cut_off} cut off) of {} clients, {total} acknowledged \
-         messages, 0 lost, 0 doubled, 0 reordered, first acknowledgement p50 {:.2} s p99 {:.2} s, every client p50 {:.2} s \
-         p99 {:.2} s, {seconds} s",
-        writers.len(),
-        percentile(&mut first, 50),
-        percentile(&mut first, 99),
-        percentile(&mut each, 50),
-        percentile(&mut each, 99),
-    );
+
+    fn checked(&mut self, acknowledged: usize) {
+        self.acknowledged += acknowledged;
+        println!(
+            "{} failovers compared after {:.0} s: {} acknowledged messages, each once, in order, on every client",
+            self.first.len(),
+            self.begun.elapsed().as_secs_f32(),
+            self.acknowledged,
+        );
+    }
+
+    fn tell(mut self, clients: usize) {
+        let (done, seconds) = (self.first.len(), self.begun.elapsed().as_secs());
+        assert!(done > 0, "there was no failover");
+        if done < self.wanted {
+            println!("no time for more than {done} of {} failovers", self.wanted);
+        }
+        let ([killed, stopped, cut_off], total) = (self.kinds, self.acknowledged);
+        println!(
+            "{done} failovers ({killed} killed, {stopped} stopped, {cut_off} cut off) of {clients} clients, {total} \
+             acknowledged messages, 0 lost, 0 doubled, 0 reordered, first acknowledgement p50 {:.2} s p99 {:.2} s, every \
+             client p50 {:.2} s p99 {:.2} s, {seconds} s",
+            percentile(&mut self.first, 50),
+            percentile(&mut self.first, 99),
+            percentile(&mut self.each, 50),
+            percentile(&mut self.each, 99),
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,10 +180,8 @@ async fn fail_over(rig: &Rig, writers: &[Writer], primary: usize, fault: Fault) 
     all_acknowledged(writers, epoch).await;
     match fault {
         Fault::Killed => rig.start(primary),
-        Fault::Stopped => {
-            tokio::time::sleep(STOPPED_FOR.saturating_sub(failed.elapsed())).await;
-            rig.signal(primary, "CONT");
-        }
+        // Every client has gone on without it: it slept for longer than its peer waits.
+        Fault::Stopped => rig.signal(primary, "CONT"),
         Fault::CutOff => rig.wires.as_ref().expect("wires").isolate(primary, false),
     }
     let mut took: Vec<_> =
@@ -166,5 +217,5 @@ fn number(variable: &str, usual: usize) -> usize {
     std::env::var(format!("DUET_{variable}")).map_or(usual, |text| text.parse().unwrap())
 }
 
-/// Longer than the peer waits before it takes over.
-const STOPPED_FOR: Duration = Duration::from_secs(4);
+/// So many failovers of one pair.
+const CHAPTER: usize = 250;
