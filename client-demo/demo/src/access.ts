@@ -32,13 +32,16 @@ export class Access {
     if (all.length === 0) throw new Error('the server names no address');
     const addresses = all.map((endpoint, i) => {
       const [url, webSocket] = [`https://${endpoint}`, websockets[i]];
-      return webSocket === undefined ? url : { url, webSocket };
+      if (webSocket === undefined) return url;
+      // What is said over TCP without TLS is all at one place.
+      return { url, webSocket, http: webSocket.replace(/^ws/, 'http').replace(/\/ws$/, '') };
     });
     const { side, user } = this.person;
-    // The certificate is self-signed: WebTransport trusts its hash, WebSocket goes without TLS to where the page came from.
+    const forced = forcedTransport();
+    // The certificate is self-signed: WebTransport trusts its hash, the others go without TLS to where the page came from.
     return new Client(addresses, {
       namespace: `${side}.${user}`,
-      transport: forcedTransport() ?? 'auto',
+      ...(forced === undefined ? {} : { transports: [forced] }),
       getToken: async () => (await this.#ask()).token,
       serverCertificateHashes: async () => {
         const { certificate_sha256: own, certificates_sha256: both = [own] } =

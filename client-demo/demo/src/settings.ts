@@ -1,4 +1,5 @@
 /** What the address and the device say about the page: whose side it shows, who they are, language, appearance. */
+import type { Transport } from '@duet/client';
 import { LANGUAGES, type Language } from '@duet/widget';
 
 /** Whose side. */
@@ -15,6 +16,7 @@ export interface Person {
   readonly name: string;
 }
 
+const TRANSPORTS = ['webtransport', 'websocket', 'sse', 'poll'] as const satisfies readonly Transport[];
 const query = new URLSearchParams(location.search);
 
 /** The only side to show, by `?as=`; `undefined` shows both. */
@@ -37,9 +39,8 @@ export function isNamed(side: Side): boolean {
 }
 
 /** `?transport=` forces a carrier. */
-export function forcedTransport(): 'webtransport' | 'websocket' | undefined {
-  const forced = query.get('transport');
-  return forced === 'webtransport' || forced === 'websocket' ? forced : undefined;
+export function forcedTransport(): Transport | undefined {
+  return TRANSPORTS.find(transport => transport === query.get('transport'));
 }
 
 /** `?endpoint=host:port`, as often as there are further nodes. */

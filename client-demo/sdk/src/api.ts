@@ -29,12 +29,14 @@ import type {
 export type Endpoint =
   | string
   | {
-      /** `https://host:port`; WebTransport is at `/duet/v1`, WebSocket at `/duet/v1/ws` of it. */
+      /** `https://host:port`; WebTransport is at `/duet/v1`, WebSocket at `/duet/v1/ws`, and so on. */
       readonly url: string;
       /** Another full address for WebSocket (`ws://` or `wss://`); `false` switches it off. */
       readonly webSocket?: string | false;
       /** `false` switches WebTransport off. */
       readonly webTransport?: false;
+      /** Another full address below which `sse`, `poll` and `send` are; `false` switches both off. */
+      readonly http?: string | false;
     };
 
 /** A SHA-256 of a server certificate: bytes, 64 hexadecimal digits, or base64. */
@@ -59,10 +61,12 @@ export interface ClientOptions {
   readonly serverCertificateHashes?:
     readonly CertificateHash[] | (() => Promise<readonly CertificateHash[]> | readonly CertificateHash[]);
   /**
-   * `auto` (default): WebTransport with WebSocket 500 ms behind it; on WebKit, WebSocket alone. The others force one,
-   * `both` races them on WebKit too.
+   * The carriers that may be used. Default: all, each next one a little behind the better one; without WebTransport on
+   * WebKit, where it stalls. What is named here is used everywhere.
    */
-  readonly transport?: 'auto' | 'both' | 'webtransport' | 'websocket';
+  readonly transports?: readonly Transport[];
+  /** Makes WebSockets where there is no global one, as in Node before 22: that of `ws`, for example. */
+  readonly webSocket?: new (url: string, protocol: string) => WebSocket;
   /**
    * Hosts to which a server may send the client, besides those of the endpoints and their siblings
    * (`a.chat.example.org` and `b.chat.example.org`). Others are not followed.
@@ -102,8 +106,8 @@ export type ClientState =
   | 'closed' /** by the application */
   | 'failed'; /** for good: `code` says why */
 
-/** Which carrier a connection uses. */
-export type Transport = 'webtransport' | 'websocket';
+/** Which carrier a connection uses, best first: server-sent events and long polling are for networks that break WebSockets. */
+export type Transport = 'webtransport' | 'websocket' | 'sse' | 'poll';
 
 /** The state changed, or (`previous` = `current`) another try failed. */
 export interface StateChange {

@@ -176,6 +176,28 @@ describe('a client moves without a gap', () => {
   });
 });
 
+describe('a client on a lesser carrier', () => {
+  it('looks for a better one, ever less often, and moves to it without a gap', () => {
+    const rig = new Rig();
+    rig.transport = 'websocket';
+    rig.subscribed();
+    rig.advance(1_800_000);
+    const probes = rig.dials.filter(({ above }) => above === 'websocket').map(({ at }) => at);
+    expect(probes.length).toBeGreaterThanOrEqual(4);
+    expect(probes.length).toBeLessThanOrEqual(10);
+    expect(probes[0]! - rig.dials[0]!.at).toBeLessThanOrEqual(40_000);
+    expect(rig.states).toEqual(['connecting', 'connected']);
+    rig.betterStands = true;
+    rig.advance(900_000);
+    expect(rig.machine.connection.live?.transport).toBe('webtransport');
+    chatThrough(rig, 1_000, () => undefined);
+    expectNoGap(rig);
+    const before = rig.dials.length;
+    rig.advance(1_800_000);
+    expect(rig.dials.length).toBe(before);
+  });
+});
+
 describe('a move that comes to nothing', () => {
   it('leaves everything as it is', () => {
     const rig = new Rig().subscribed();

@@ -68,7 +68,7 @@ export class Browser {
       });
     };
     const carrier: Carrier = {
-      info: { transport: 'websocket', datagrams: false },
+      info: { transport: 'websocket', datagrams: false, better: false },
       openLane: () => undefined,
       finishLane: () => undefined,
       send: hear,

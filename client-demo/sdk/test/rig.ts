@@ -2,7 +2,7 @@
  * A machine on a test bench: virtual time, a scripted network to a fake server, storage that survives a reload. Everything that a run
  * depends on is in it, so a run with the same seed is the same run.
  */
-import type { ClientEvents } from '../src/api';
+import type { ClientEvents, Transport } from '../src/api';
 import type { DuetError } from '../src/errors';
 import type {
   Address,
@@ -45,12 +45,15 @@ export class Rig {
   readonly server: FakeServer;
   readonly unit: () => number;
   readonly events: Emission[] = [];
-  readonly dials: { at: number; address: Address; link: number }[] = [];
+  readonly dials: { at: number; address: Address; link: number; above: Transport | undefined }[] = [];
   readonly hangUps: { at: number; link: number }[] = [];
   readonly tokenReasons: string[] = [];
   readonly answers = new Map<number, { value?: unknown; error?: DuetError }>();
   /** Whether a dial succeeds. */
   reachable = true;
+  /** Which carrier wins a dial, and whether a dial for a better one stands. */
+  transport: Transport = 'webtransport';
+  betterStands = false;
   /** What single nodes do with who comes, by host; the others reign. */
   readonly nodes = new Map<string, Node>();
   /** Whether frames pass, in both directions. */
@@ -231,7 +234,7 @@ export class Rig {
   #perform(effect: Effect): void {
     switch (effect.type) {
       case 'dial':
-        this.#dial(effect.link, effect.address);
+        this.#dial(effect.link, effect.address, effect.above);
         break;
       case 'hangUp':
         this.#up.delete(effect.link);
@@ -302,14 +305,14 @@ export class Rig {
     }
   }
 
-  #dial(link: number, address: Address): void {
-    this.dials.push({ at: this.now, address, link });
+  #dial(link: number, address: Address, above: Transport | undefined): void {
+    this.dials.push({ at: this.now, address, link, above });
     const node = this.#node(link);
     if (node === 'swallowed') return;
     const generation = this.#generation;
     this.#later(() => {
       if (generation !== this.#generation) return;
-      if (!this.reachable || node === 'gone') {
+      if (!this.reachable || node === 'gone' || (above !== undefined && !this.betterStands)) {
         this.do(() => {
           this.machine.connection.linkDown(this.now, link, 3, 'unreachable');
         });
@@ -320,7 +323,9 @@ export class Rig {
         this.#carry(generation, link, lane, frame);
       });
       this.do(() => {
-        this.machine.connection.linkUp(this.now, link, { transport: 'webtransport', datagrams: true });
+        const transport = above === undefined ? this.transport : 'webtransport';
+        const better = transport !== 'webtransport';
+        this.machine.connection.linkUp(this.now, link, { transport, datagrams: true, better });
       });
     });
   }

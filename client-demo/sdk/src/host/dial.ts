@@ -1,28 +1,25 @@
-/** How this browser dials: both carriers raced, with what the application's options say about them. */
-import type { CertificateHash, ClientOptions } from '../api';
+/** How this host dials: the carriers raced, with what the application's options say about them. */
+import type { CertificateHash, ClientOptions, Transport } from '../api';
 import type { Dial } from '../link/carrier';
-import { race } from '../link/race';
-import { dialWebSocket } from '../link/websocket';
+import { httpDial } from '../link/http';
+import { race, TRANSPORTS } from '../link/race';
+import { webSocketDial } from '../link/websocket';
 import { type Hash, hasWebTransport, webTransportDial } from '../link/webtransport';
+import { carrierMemory } from './carrier-memory';
 import { areas, fromBase64 } from './storage';
-
-const FAILED_KEY = 'webtransport-failed';
 
 /** The dialler for these options. */
 export function browserDial(options: ClientOptions, namespace: string): Dial {
   const { device } = areas(namespace, options.persist ?? true);
   return race({
-    webTransport: webTransportDial(() => hashes(options.serverCertificateHashes)),
-    webSocket: dialWebSocket,
-    mode: options.transport ?? 'auto',
-    trusted: hasWebTransport() && !isWebKit(navigator.userAgent),
-    memory: {
-      read: () => Number(device.get(FAILED_KEY) ?? 0) || undefined,
-      write: at => {
-        device.set(FAILED_KEY, at === undefined ? undefined : String(at));
-      },
+    dials: {
+      webtransport: webTransportDial(() => hashes(options.serverCertificateHashes)),
+      websocket: webSocketDial(options.webSocket),
+      sse: httpDial('sse'),
+      poll: httpDial('poll'),
     },
-    wallClock: () => Date.now(),
+    transports: chosen(options),
+    memory: carrierMemory(device, () => Date.now()),
   });
 }
 
@@ -36,6 +33,17 @@ export function hashBytes(hash: CertificateHash): Hash {
   const bytes = typeof hash === 'string' ? textHash(hash) : Uint8Array.from(hash);
   if (bytes.length !== 32) throw new TypeError('a certificate hash is a SHA-256: 32 bytes');
   return bytes;
+}
+
+/** What this host has of the carriers that may be used. */
+function chosen({ transports, webSocket }: ClientOptions): readonly Transport[] {
+  const here: Readonly<Record<Transport, boolean>> = {
+    webtransport: hasWebTransport() && (transports !== undefined || !isWebKit(navigator.userAgent)),
+    websocket: webSocket !== undefined || typeof WebSocket !== 'undefined',
+    sse: typeof fetch !== 'undefined',
+    poll: typeof fetch !== 'undefined',
+  };
+  return TRANSPORTS.filter(transport => here[transport] && (transports ?? TRANSPORTS).includes(transport));
 }
 
 async function hashes(source: ClientOptions['serverCertificateHashes']): Promise<readonly Hash[]> {

@@ -34,11 +34,11 @@ export class Links {
     return this.#links.get(link)?.carrier;
   }
 
-  async dial({ link, address }: Extract<Effect, { type: 'dial' }>): Promise<void> {
+  async dial({ link, address, above }: Extract<Effect, { type: 'dial' }>): Promise<void> {
     const entry: Link = { abort: new AbortController(), carrier: undefined };
     this.#links.set(link, entry);
     try {
-      const carrier = await this.#dialler(address, this.#carrierEvents(link), entry.abort.signal);
+      const carrier = await this.#dialler(address, this.#carrierEvents(link), entry.abort.signal, above);
       if (this.#links.get(link) !== entry) {
         void carrier.close(0, '', true);
         return;

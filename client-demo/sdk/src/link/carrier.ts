@@ -1,7 +1,8 @@
 /**
- * What the two carriers have in common: lanes that take `kind · body`, datagrams where there are any, one end with a code.
+ * What the carriers have in common: lanes that take `kind · body`, datagrams where there are any, one end with a code.
  * A carrier knows bytes and lanes, and nothing of what they say.
  */
+import type { Transport } from '../api';
 import type { Address, CarrierInfo } from '../machine/effect';
 import type { Frame } from '../protocol/frame';
 
@@ -29,8 +30,16 @@ export interface CarrierEvents {
   down(code: number, reason: string): void;
 }
 
-/** Opens a carrier to an address. Rejects when it cannot be had, or when `signal` says that it is not wanted any more. */
-export type Dial = (address: Address, events: CarrierEvents, signal: AbortSignal) => Promise<Carrier>;
+/**
+ * Opens a carrier to an address. Rejects when it cannot be had, or when `signal` says that it is not wanted any more. `above`: only
+ * one that is better than this will do.
+ */
+export type Dial = (
+  address: Address,
+  events: CarrierEvents,
+  signal: AbortSignal,
+  above?: Transport,
+) => Promise<Carrier>;
 
 /** How long what was sent last may take to leave, milliseconds. */
 export const FLUSH_MS = 300;

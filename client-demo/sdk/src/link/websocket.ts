@@ -2,6 +2,7 @@
  * Duet over a WebSocket: the same frames, lanes in wrappers, signals on lane 0. For networks and browsers without
  * WebTransport. RFC 6455, subprotocol `duet.v1`.
  */
+import type { CarrierInfo } from '../machine/effect';
 import { encodeCommand } from '../protocol/command';
 import { type Frame, FrameDecoder, framed, unwrapped, wrapped } from '../protocol/frame';
 import { SUBPROTOCOL } from '../protocol/hello';
@@ -9,17 +10,32 @@ import { type Carrier, type CarrierEvents, cut, type Dial } from './carrier';
 
 /** Above this many bytes that wait in the socket, signals are dropped. */
 const JAM_BYTES = 64 * 1024;
+/** `WebSocket.OPEN`, which a host without a global one lacks. */
+const OPEN = 1;
 /** A browser lets a page close with 1000 or 3000 to 4999 only. */
 const CLOSE_NORMALLY = 1000;
 
-/** Opens a WebSocket. */
-export const dialWebSocket: Dial = (address, events, signal) => {
+/** Makes a WebSocket; the browser's, or one that the application brings where there is none. */
+export type SocketMaker = new (url: string, protocol: string) => WebSocket;
+
+/** Makes a dialler of the global WebSocket, or of the given one. */
+export function webSocketDial(given?: SocketMaker): Dial {
+  return (address, events, signal) => {
+    const maker = given ?? (typeof WebSocket === 'undefined' ? undefined : WebSocket);
+    return dialled(maker, address, events, signal);
+  };
+}
+
+function dialled(
+  maker: SocketMaker | undefined,
+  ...[address, events, signal]: Parameters<Dial>
+): Promise<Carrier> {
   return new Promise((resolve, reject) => {
-    if (address.webSocket === undefined || typeof WebSocket === 'undefined') {
+    if (address.webSocket === undefined || maker === undefined) {
       reject(new Error('WebSocket is not to be used here'));
       return;
     }
-    const socket = new WebSocket(address.webSocket, SUBPROTOCOL);
+    const socket = new maker(address.webSocket, SUBPROTOCOL);
     socket.binaryType = 'arraybuffer';
     const abandon = (): void => {
       socket.close();
@@ -39,10 +55,10 @@ export const dialWebSocket: Dial = (address, events, signal) => {
       }
     };
   });
-};
+}
 
 class SocketCarrier implements Carrier {
-  readonly info = { transport: 'websocket', datagrams: false } as const;
+  readonly info: CarrierInfo = { transport: 'websocket', datagrams: false, better: false };
   readonly #socket: WebSocket;
   readonly #events: CarrierEvents;
   #over = false;
@@ -68,7 +84,7 @@ class SocketCarrier implements Carrier {
   }
 
   send(lane: number, inner: Uint8Array): void {
-    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    if (this.#socket.readyState !== OPEN) return;
     // The bytes are our own and not shared with another thread, which is all that the type doubts.
     const bytes = lane === 0 ? framed(inner) : wrapped(lane, inner);
     this.#socket.send(bytes as Uint8Array<ArrayBuffer>);

@@ -5,6 +5,7 @@
  * Streams are few, long-lived and opened by the client only, which is what all browsers do well. Bulk streams are sent after
  * the others. Options and members that a browser lacks are not used.
  */
+import type { CarrierInfo } from '../machine/effect';
 import { encodeCommand } from '../protocol/command';
 import {
   FrameDecoder,
@@ -63,7 +64,7 @@ export function webTransportDial(hashes: () => Promise<readonly Hash[]>): Dial {
 }
 
 class SessionCarrier implements Carrier {
-  readonly info = { transport: 'webtransport', datagrams: true } as const;
+  readonly info: CarrierInfo = { transport: 'webtransport', datagrams: true, better: false };
   readonly #session: WebTransport;
   readonly #events: CarrierEvents;
   readonly #control: Lane;

@@ -1,8 +1,9 @@
 /**
  * What goes on beside a live link: leaving a node that will stop, trying again on a changed network, asking the other node when
- * this one is silent, and opening a second way to this one when the first seems dead. Each is a round that begins while the link
- * still carries.
+ * this one is silent, opening a second way to this one when the first seems dead, and looking for a better carrier than the one in
+ * use. Each is a round that begins while the link still carries.
  */
+import type { Transport } from '../api';
 import type { Draining } from '../protocol/delivery';
 import type { Clock } from './clock';
 import { ASK_AGAIN_MS, Doubt, STALL_MS } from './doubt';
@@ -10,6 +11,10 @@ import { type Address, earlier, type Entropy } from './effect';
 import type { Endpoints } from './endpoints';
 import type { Reach } from './reach';
 import type { Purpose } from './round';
+
+/** When a better carrier is looked for after the connection stands, and the bound to which that doubles, milliseconds. */
+const BETTER_AFTER_MS = 30_000;
+const BETTER_AFTER_MAX_MS = 600_000;
 
 /** The order to leave: when to try next, until when, and whereto. */
 interface Leave {
@@ -27,6 +32,8 @@ export class Beside {
   readonly #entropy: Entropy;
   readonly #doubt = new Doubt();
   #leave: Leave | undefined;
+  /** When to look for a better carrier next, and how long after that. */
+  #better: { at: number; readonly above: Transport; everyMs: number } | undefined;
 
   constructor(endpoints: Endpoints, reach: Reach, entropy: Entropy) {
     this.#endpoints = endpoints;
@@ -36,8 +43,13 @@ export class Beside {
 
   /** The link is lost, or another one has taken its place. */
   stop(): void {
-    this.#leave = undefined;
+    this.#leave = this.#better = undefined;
     this.#doubt.over();
+  }
+
+  /** The carrier in use is not the best that this address may have. */
+  lesser(now: number, above: Transport): void {
+    this.#better = { at: now + this.#jittered(BETTER_AFTER_MS), above, everyMs: BETTER_AFTER_MS };
   }
 
   /** The node will stop: moves in its slot, if there is another place. */
@@ -70,6 +82,10 @@ export class Beside {
     }
   }
 
+  #jittered(ms: number): number {
+    return Math.floor(ms * (0.75 + this.#entropy.unit() / 2));
+  }
+
   tick(now: number, current: Address, clock: Clock): boolean {
     if (this.#leave?.at !== undefined && now >= this.#leave.at) {
       this.#leave.at = undefined;
@@ -81,7 +97,7 @@ export class Beside {
       return this.#begin(now, 'leave', others, current);
     }
     const at = this.#doubtAt(current, clock);
-    if (at === undefined || now < at) return false;
+    if (at === undefined || now < at) return this.#lookUp(now, current);
     this.#doubt.asked();
     const others = this.#endpoints.others(current);
     const stalled = this.online && now - (clock.silentSince ?? now) >= STALL_MS;
@@ -90,7 +106,18 @@ export class Beside {
   }
 
   deadline(current: Address, clock: Clock): number | undefined {
-    return earlier(this.#leave?.at, this.#doubtAt(current, clock));
+    const better = this.#reach.purpose === undefined ? this.#better?.at : undefined;
+    return earlier(better, earlier(this.#leave?.at, this.#doubtAt(current, clock)));
+  }
+
+  /** Looks for a better carrier, ever less often. */
+  #lookUp(now: number, current: Address): boolean {
+    const better = this.#better;
+    if (better === undefined || now < better.at || this.#reach.purpose !== undefined) return false;
+    better.everyMs = Math.min(BETTER_AFTER_MAX_MS, 2 * better.everyMs);
+    better.at = now + this.#jittered(better.everyMs);
+    this.#reach.begin(now, 'leave', [current], { above: better.above });
+    return true;
   }
 
   #doubtAt(current: Address, clock: Clock): number | undefined {
@@ -102,7 +129,7 @@ export class Beside {
 
   #begin(now: number, purpose: Purpose, addresses: readonly Address[], avoid?: Address): boolean {
     if (addresses.length === 0) return false;
-    this.#reach.begin(now, purpose, addresses, 0, avoid);
+    this.#reach.begin(now, purpose, addresses, { avoid });
     return true;
   }
 }

@@ -187,6 +187,7 @@ export class Connection {
     this.#waits.retryAt = this.#handover = undefined;
     this.#beside.stop();
     this.live = { link, address: won.address, transport: won.carrier.transport, welcome, since: now };
+    if (won.carrier.better) this.#beside.lesser(now, won.carrier.transport);
     this.#out.link = link;
     this.#endpoints.succeeded(won.address, welcome.peers);
     this.#session.welcomed(welcome, this.#endpoints.peers);
@@ -275,7 +276,7 @@ export class Connection {
       this.#finish('failed', { code: Code.UNREACHABLE, reason: 'no endpoint was given' });
       return;
     }
-    this.#reach.begin(now, 'connect', addresses, this.#waits.failures);
+    this.#reach.begin(now, 'connect', addresses, { failures: this.#waits.failures });
     this.tokens.prepare(now);
   }
 

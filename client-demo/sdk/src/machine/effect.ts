@@ -15,6 +15,8 @@ export interface Address {
   readonly url: string;
   readonly webTransport: string | undefined;
   readonly webSocket: string | undefined;
+  /** Below it are the paths of server-sent events and long polling. */
+  readonly http: string | undefined;
 }
 
 /** The session as it is kept over a reload. The resume token is a secret of this tab. */
@@ -54,7 +56,13 @@ export interface OutboxEntry {
 
 /** What the host does for the machine. */
 export type Effect =
-  | { readonly type: 'dial'; readonly link: number; readonly address: Address }
+  /** `above`: only a better carrier than this will do. */
+  | {
+      readonly type: 'dial';
+      readonly link: number;
+      readonly address: Address;
+      readonly above: Transport | undefined;
+    }
   | { readonly type: 'hangUp'; readonly link: number; readonly code: number; readonly reason: string }
   | {
       readonly type: 'openLane';
@@ -94,10 +102,12 @@ export interface Entropy {
   bytes(count: number): Uint8Array;
 }
 
-/** What the host knows of a carrier that stands. */
+/** What the host knows of a carrier that stands; kept up to date until it is welcomed. */
 export interface CarrierInfo {
-  readonly transport: Transport;
+  transport: Transport;
   readonly datagrams: boolean;
+  /** A better one may be had at the same address. */
+  better: boolean;
 }
 
 /** The queue of effects, and the one live link on which commands leave. */

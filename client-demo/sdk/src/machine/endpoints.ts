@@ -121,5 +121,6 @@ export function resolve(endpoint: Endpoint): Address {
     url: base,
     webTransport: secure && given.webTransport !== false ? `${base}${PATH}` : undefined,
     webSocket: webSocket === false ? undefined : webSocket,
+    http: given.http === false ? undefined : (given.http ?? `${base}${PATH}`).replace(/\/$/, ''),
   };
 }

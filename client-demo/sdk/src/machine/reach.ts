@@ -2,6 +2,7 @@
  * Reaching a node: rounds through the known addresses, whether there is no connection or another one is wanted beside it.
  * What a failed round means, and the waiting between rounds, is the connection's business.
  */
+import type { Transport } from '../api';
 import { Code } from '../protocol/reject';
 import type { Address, Out } from './effect';
 import type { Cause } from './live';
@@ -25,6 +26,7 @@ export class Reach {
   /** Sends the hello on a link, if there is something to greet with. */
   readonly #hello: (dialled: Dialled) => void;
   #round: Round | undefined;
+  #above: Transport | undefined;
   #links = 0;
 
   constructor(out: Out, hello: (dialled: Dialled) => void) {
@@ -50,14 +52,19 @@ export class Reach {
     return this.#round?.find(link);
   }
 
-  /** Begins a round; `failures` of rounds before it make it longer. */
+  /** Begins a round; `failures` of rounds before it make it longer. `above`: only better carriers than this are wanted. */
   begin(
     now: number,
     purpose: Purpose,
     addresses: readonly Address[],
-    failures: number,
-    avoid?: Address,
+    options: {
+      readonly failures?: number;
+      readonly avoid?: Address | undefined;
+      readonly above?: Transport;
+    } = {},
   ): void {
+    const { failures = 0, avoid, above } = options;
+    this.#above = above;
     const longest = addresses.length < 2 && purpose === 'connect' ? ROUND_MAX_MS : ROUND_MS * 2 ** failures;
     const patience = purpose === 'connect' ? longest : 2 * ROUND_MS;
     const deadline = now + Math.min(ROUND_MAX_MS, patience);
@@ -69,6 +76,7 @@ export class Reach {
   promote(now: number, named: Address | undefined): void {
     if (this.#round === undefined) return;
     this.#round.purpose = 'connect';
+    this.#above = undefined;
     this.#round.deadline = Math.max(this.#round.deadline, now + ROUND_MS);
     if (named !== undefined) this.#round.name(named);
   }
@@ -139,7 +147,7 @@ export class Reach {
     const address = this.#round?.next();
     if (address === undefined) return;
     const link = ++this.#links;
-    this.#out.push({ type: 'dial', link, address });
+    this.#out.push({ type: 'dial', link, address, above: this.#above });
     this.#round?.begin(now, link, address);
   }
 }

@@ -59,6 +59,8 @@ export const en = {
   'strip.reconnecting': 'Reconnecting…',
   'strip.webtransport': 'WebTransport',
   'strip.websocket': 'WebSocket',
+  'strip.sse': 'Event stream',
+  'strip.poll': 'Long polling',
   'strip.rtt': '{ms} ms',
   'strip.rtt.title': 'Round trip to the server',
   'strip.node': '{node}',

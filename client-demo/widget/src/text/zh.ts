@@ -57,6 +57,8 @@ export const zh: Readonly<Record<TextKey, Text>> = {
   'strip.reconnecting': '正在重新连接…',
   'strip.webtransport': 'WebTransport',
   'strip.websocket': 'WebSocket',
+  'strip.sse': '事件流',
+  'strip.poll': '长轮询',
   'strip.rtt': '{ms} 毫秒',
   'strip.rtt.title': '与服务器的往返时间',
   'strip.node': '{node}',
