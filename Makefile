@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := tests/tools
 
-.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash failover fuzz bench audit
+.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash failover fuzz bench bench-peers audit
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
@@ -49,6 +49,9 @@ fuzz: ## any bytes at all, SECONDS=60 shared by the targets of fuzz/
 
 bench: ## what the parts cost on this machine and disk (set TMPDIR to choose the disk)
 	@$(TOOLS)/bench
+
+bench-peers: ## Duet beside mosquitto, nats-server, ws, Socket.IO and the smallest quinn fan-out, ROUNDS=5 of SECONDS=5 each
+	@$(TOOLS)/bench-peers "$(ROUNDS)" "$(SECONDS)" "$(SERVERS)" "$(CASES)"
 
 audit: ## known vulnerabilities of dependencies (needs a network)
 	@$(TOOLS)/audit

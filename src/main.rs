@@ -3,7 +3,7 @@
 mod cli;
 
 use clap::{Args, Parser, Subcommand};
-use cli::{failed, line, misconfigured, pair::Pair, settings::Settings, witness::Witness};
+use cli::{failed, line, load::Load, misconfigured, pair::Pair, settings::Settings, witness::Witness};
 use duet::{
     config::Config,
     server::{self, ServeOptions, Served, TokenRequest},
@@ -42,6 +42,11 @@ enum Command {
     Pair {
         #[command(subcommand)]
         command: Pair,
+    },
+    /// Put load on a server and measure: messages in rooms, idle sessions, everyone coming back at once.
+    Load {
+        #[command(subcommand)]
+        shape: Load,
     },
 }
 
@@ -109,6 +114,7 @@ fn main() -> ExitCode {
             Ok(config) => check(&config, json),
         },
         Command::Pair { command } => command.run(),
+        Command::Load { shape } => shape.run(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the commands of the binary share: answers on standard output, complaints on standard error, exit statuses.
 
+pub(crate) mod load;
 pub(crate) mod pair;
 pub(crate) mod settings;
 pub(crate) mod witness;

@@ -12,6 +12,7 @@ mod browser;
 mod crash;
 mod full_disk;
 mod isolation;
+mod load;
 mod node;
 mod pair;
 mod peer;
