@@ -36,6 +36,8 @@ pub(crate) struct App {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     pub(crate) items: BTreeMap<u64, Item>,
+    /// From here on everything is told. An own message may be known to lie before it, with others in between that are not.
+    pub(crate) begins: Option<u64>,
     /// The first entry that was told by its place, and the last one.
     pub(crate) first: Option<u64>,
     pub(crate) last: u64,
@@ -67,6 +69,7 @@ impl App {
                     };
                     view.marks = info.members.iter().map(marks).collect();
                     view.known_at = info.head;
+                    view.begins.get_or_insert(info.after + 1);
                 }
                 Ok(())
             }

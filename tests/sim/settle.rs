@@ -229,10 +229,10 @@ fn stage(room: &Room, stored: &Status) -> Status {
 /// A view shows the log from where it began to its end.
 fn shows(view: &View, room: &Room) -> Result<(), String> {
     let head = room.events.len() as u64;
-    // A view that went on behind its own copy may have been told of nothing but own messages.
-    let first = view.first.or(view.items.keys().next().copied()).unwrap_or(head + 1);
-    for seq in first..=head {
-        let event = &room.events[seq as usize - 1];
+    let begins = view.begins.ok_or("it is shown and was never opened")?;
+    let earlier = view.items.range(..begins).map(|(seq, _)| *seq);
+    for seq in earlier.chain(begins..=head) {
+        let event = room.events.get(seq as usize - 1).ok_or(format!("there is no entry {seq}"))?;
         let right = match (view.items.get(&seq), event.decode_body()) {
             (Some(Item::Message(id, body)), Ok(Some(EventBody::Message(message)))) => {
                 *id == message.id && *body == message.content.body

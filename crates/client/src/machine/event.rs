@@ -278,6 +278,9 @@ pub struct ConversationInfo {
     pub head: u64,
     /// The first event still kept.
     pub first_seq: u64,
+    /// What follows is told from behind this event on. An own message whose place is at or before it lies in history, and
+    /// what is between the two as well: they are had by asking for it.
+    pub after: u64,
     /// The members with their watermarks; empty for large groups.
     pub members: Vec<Member>,
     /// How many members there are.

@@ -53,6 +53,7 @@ impl Machine {
             assignee: opened.assignee,
             head: opened.head.seq,
             first_seq: opened.first_seq,
+            after: opened.after,
             members: opened.members,
             member_count: opened.member_count,
         }));
