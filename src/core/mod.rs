@@ -66,7 +66,7 @@ pub use replication::{
     Side, StoreId,
 };
 pub use rows::BadRow;
-pub use state::{DedupBounds, Session, State, Tip, User};
+pub use state::{DedupBounds, REIGNS_MAX, Session, State, Tip, User};
 
 use catch_up::Reading;
 use connection::{Connection, Whereabouts};

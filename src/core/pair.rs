@@ -4,11 +4,12 @@
 //! reign, clients are sent to the peer. Facts of the disk and of the pair are always taken.
 
 use super::{
-    Append, BadLog, Core, CoreConfig, Effect, EventRow, Input, PairConfig, PairEffect, Position, Role, State,
+    Append, BadLog, Core, CoreConfig, Effect, EventRow, Input, PairConfig, PairEffect, PeerMessage, Position,
+    Role, State,
     hub::Hub,
     presence::Board,
     record::Entry,
-    replication::{Outcome, Replica},
+    replication::{Outcome, Replica, shared_end},
     timers::Timer,
 };
 use bytes::Bytes;
@@ -211,6 +212,12 @@ impl Core {
                 Outcome::Stall(stalled) => self.stall(now_ms, stalled),
                 Outcome::Dismiss => self.dismiss(now_ms),
                 Outcome::StepDown => self.step_down(now_ms),
+                Outcome::DemandResync { epoch } => {
+                    let reigns = self.state.reigns.iter().map(|(epoch, first)| (*epoch, *first)).collect();
+                    let demand = PairEffect::Say(PeerMessage::Resync { epoch, reigns });
+                    self.effects.push_back(Effect::Pair(demand));
+                }
+                Outcome::Resync { reigns } => self.resync(&reigns),
             }
         }
     }
@@ -230,10 +237,14 @@ impl Core {
     fn reign(&mut self, now_ms: u64, epoch: u64) {
         let tenants = self.pair.as_ref().map(|pair| pair.tenants.clone()).unwrap_or_default();
         self.begin_reign(now_ms, epoch, &tenants);
-        let reigns = self.state.reigns.clone();
-        if let Some(pair) = &mut self.pair {
-            pair.replica.set_reigns(reigns);
-        }
+    }
+
+    fn resync(&mut self, theirs: &[(u64, u64)]) {
+        let Some(pair) = &self.pair else { return };
+        let (ours, end) = (pair.replica.reigns(self.state.reigns.clone()), pair.replica.log_end());
+        let shared = shared_end(&ours, end, theirs);
+        let resync = PairEffect::Resync { fork: (shared < end).then_some(shared) };
+        self.effects.push_back(Effect::Pair(resync));
     }
 
     fn serve(&mut self, now_ms: u64, serves: bool) {

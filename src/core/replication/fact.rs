@@ -100,7 +100,8 @@ pub enum PairEffect {
     /// This node's log cannot go on: keep what lies above `fork` in `lost+found`, put the store aside, begin with an empty
     /// one. Nothing else is done with this core.
     Resync {
-        /// The last index that both logs share, if entries above it are this node's own.
+        /// The last index that both logs share, if entries above it are this node's own; without any it only lags too far
+        /// behind.
         fork: Option<u64>,
     },
     /// Without an arbiter: the peer knows a newer value; make this node's register hold it.

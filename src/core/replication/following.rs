@@ -147,12 +147,12 @@ impl Replica {
         }
     }
 
-    pub(super) fn heard_resync(&mut self, epoch: u64, fork: Option<u64>) {
+    pub(super) fn heard_resync(&mut self, epoch: u64, reigns: Vec<(u64, u64)>) {
         // A node in sync has everything that was acknowledged: whoever tells it to begin anew is the one who lacks something.
         let may = !self.counts_as_in_sync() && self.pending.is_empty();
         if matches!(self.duty, Duty::Following(_)) && epoch == self.max_epoch && may {
             self.end();
-            self.effect(PairEffect::Resync { fork });
+            self.outcome(Outcome::Resync { reigns });
         }
     }
 

@@ -74,7 +74,7 @@ pub(super) enum Stream {
     /// Entries after `prev` are sent; `reading` while they come from the disk.
     Live { prev: Position, reading: bool },
     /// The standby has to begin anew.
-    Hopeless { fork: Option<u64> },
+    Hopeless,
     /// A snapshot is under way.
     Snapshot,
 }

@@ -66,6 +66,11 @@ impl LogEnd {
         self.entries.iter().map(|entry| entry.bytes.clone())
     }
 
+    /// Every place in memory.
+    pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
+        self.entries.iter().map(|entry| entry.at)
+    }
+
     pub(super) fn entry(&self, index: u64) -> Option<&Logged> {
         let place = index.checked_sub(self.base.index + 1)?;
         self.entries.get(usize::try_from(place).ok()?)

@@ -42,9 +42,9 @@ pub enum PeerMessage {
     Resync {
         /// The reign.
         epoch: u64,
-        /// The last index that both logs share, if the standby has entries of its own above it; without any it only lags
-        /// too far behind.
-        fork: Option<u64>,
+        /// The last reigns of the primary's log, oldest first: epoch, and index of the first entry. They tell the standby
+        /// where its own log parts from it. At most [`REIGNS_MAX`](crate::core::REIGNS_MAX).
+        reigns: Vec<(u64, u64)>,
     },
 }
 

@@ -36,8 +36,6 @@ pub(in crate::core) struct Replica {
     /// Boot clock of the input that is being handled, milliseconds.
     pub(super) now_ms: u64,
     pub(super) log: LogEnd,
-    /// First index of each reign that this primary's log knows.
-    pub(super) reigns: BTreeMap<u64, u64>,
     /// The newest value of the register that was seen.
     pub(super) cfg: Option<Cfg>,
     pub(super) max_epoch: u64,
@@ -124,6 +122,10 @@ pub(in crate::core) enum Outcome {
     Dismiss,
     /// Follow from now on; everything that was appended is committed.
     StepDown,
+    /// Tell the standby that it has to begin anew, and where the reigns of this log began.
+    DemandResync { epoch: u64 },
+    /// Begin anew: this log cannot go on where the primary's reigns began so.
+    Resync { reigns: Vec<(u64, u64)> },
 }
 
 impl Replica {
@@ -137,7 +139,6 @@ impl Replica {
             config,
             now_ms: 0,
             log,
-            reigns: BTreeMap::new(),
             cfg: None,
             max_epoch,
             saved_epoch: max_epoch,
@@ -181,9 +182,12 @@ impl Replica {
         Some(next.max(self.now_ms + 1))
     }
 
-    /// Where every reign of this log began.
-    pub(in crate::core) fn set_reigns(&mut self, reigns: BTreeMap<u64, u64>) {
-        self.reigns = reigns;
+    /// Where every reign of this log began; `folded` are those of the entries that are folded.
+    pub(in crate::core) fn reigns(&self, mut folded: BTreeMap<u64, u64>) -> BTreeMap<u64, u64> {
+        for at in self.log.positions() {
+            folded.entry(at.epoch).or_insert(at.index);
+        }
+        folded
     }
 
     /// A fact about the pair.
@@ -321,7 +325,7 @@ impl Replica {
             }
             PeerMessage::Beat(beat) => self.heard_beat(&beat),
             PeerMessage::Append(append) => self.heard_append(&append),
-            PeerMessage::Resync { epoch, fork } => self.heard_resync(epoch, fork),
+            PeerMessage::Resync { epoch, reigns } => self.heard_resync(epoch, reigns),
             PeerMessage::Echo(echo) => self.heard_echo(&echo),
             PeerMessage::Rewind(echo) => self.heard_rewind(&echo),
             PeerMessage::Acked(acked) => self.heard_acked(acked),

@@ -5,7 +5,7 @@ use super::{
     leading::{Leading, Stream},
     log::Logged,
     message::{AppendEntries, Echo, PeerMessage, Position},
-    replica::Replica,
+    replica::{Outcome, Replica},
 };
 use crate::core::record::Entry;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ impl Replica {
                     leading.stream = Stream::Live { prev, reading: false };
                     replica.send_read(leading, prev, entries);
                 }
-                Err(LogGone::Truncated) => leading.stream = Stream::Hopeless { fork: None },
+                Err(LogGone::Truncated) => leading.stream = Stream::Hopeless,
                 Err(LogGone::Failed) => leading.stream = Stream::Unknown,
             },
             _ => {}
@@ -35,12 +35,12 @@ impl Replica {
                 let place = if echo.end.index <= self.log.end().index { echo.end } else { echo.applied };
                 self.check(leading, place, place.index == echo.applied.index);
             }
-            Stream::Hopeless { fork } => {
+            Stream::Hopeless => {
                 if echo.end.index == 0 {
                     leading.stream = Stream::Snapshot;
                     self.effect(PairEffect::SendSnapshot);
-                } else {
-                    self.say(PeerMessage::Resync { epoch: leading.epoch, fork });
+                } else if self.link {
+                    self.outcome(Outcome::DemandResync { epoch: leading.epoch });
                 }
             }
             Stream::Live { prev, .. } => {
@@ -63,9 +63,9 @@ impl Replica {
                 self.send(leading, ours, ours, Vec::new());
                 self.pump(leading);
             }
-            Some(_) if fallback => self.give_up(leading, place),
+            Some(_) if fallback => self.give_up(leading),
             Some(_) => self.check_applied(leading),
-            None if place.index > self.log.end().index => self.give_up(leading, place),
+            None if place.index > self.log.end().index => self.give_up(leading),
             None => {
                 leading.stream = Stream::Checking { place, fallback };
                 self.effect(PairEffect::ReadLog { from: place.index + 1, bytes_max: BATCH_BYTES });
@@ -75,13 +75,13 @@ impl Replica {
 
     /// The standby holds something as committed that is not in this log. If it is in sync, it is this log that lacks it (an old
     /// copy of the disk was put back): the peer has to reign. Otherwise the standby has to begin anew.
-    fn give_up(&mut self, leading: &mut Leading, place: Position) {
+    fn give_up(&mut self, leading: &mut Leading) {
         let other = self.config.side.other();
         let listed = |store| self.cfg.is_some_and(|cfg| cfg.in_sync.holds(other, store));
         if leading.peer.is_some_and(|peer| listed(peer.store)) {
             self.lacks_entries = true;
         } else {
-            leading.stream = Stream::Hopeless { fork: Some(self.fork(place)) };
+            leading.stream = Stream::Hopeless;
         }
     }
 
@@ -102,9 +102,9 @@ impl Replica {
                 leading.stream = Stream::Live { prev: place, reading: false };
                 self.send_read(leading, place, entries);
             }
-            Ok(_) if fallback => self.give_up(leading, place),
+            Ok(_) if fallback => self.give_up(leading),
             Ok(_) => self.check_applied(leading),
-            Err(LogGone::Truncated) => leading.stream = Stream::Hopeless { fork: None },
+            Err(LogGone::Truncated) => leading.stream = Stream::Hopeless,
             Err(LogGone::Failed) => leading.stream = Stream::Unknown,
         }
     }
@@ -156,12 +156,6 @@ impl Replica {
         leading.stream = Stream::Live { prev: last, reading: false };
         let (epoch, commit) = (leading.epoch, leading.commit);
         self.say(PeerMessage::Append(AppendEntries { epoch, prev, entries, commit }));
-    }
-
-    /// The last index that a log which stands at `place` can share with ours: before the first reign that it does not know.
-    fn fork(&self, place: Position) -> u64 {
-        let next = self.reigns.range(place.epoch + 1..).next();
-        next.map_or(place.index, |(_, first)| place.index.min(first - 1))
     }
 }
 

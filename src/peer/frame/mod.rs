@@ -3,7 +3,8 @@
 //! ```text
 //! frame  = length:u32 kind:u8 body          length counts kind and body; integers are big-endian
 //! 1 Beat  2 Echo  3 Stale  4 Told  9 Leaving pulse lane   body = the protocol's codec, at most 1,024 bytes
-//! 5 Acked  6 Rewind  7 Resync                log lane     the same
+//! 5 Acked  6 Rewind                           log lane     the same
+//! 7 Resync                                    log lane     the same, at most 32 KiB
 //! 8 Append                                   log lane     body = head_length:u8 head entry*
 //!          head  = codec of (epoch, prev, commit, count)  entry = length:u32 bytes, as they lie in the log
 //! ```
@@ -20,8 +21,10 @@ use duet_protocol::codec::{self, CodecError, Decode, Encode};
 pub const LENGTH_BYTES: usize = 4;
 /// Kind and body of a frame at most, bytes.
 pub const FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Kind and body of anything but entries at most, bytes.
+/// Kind and body of anything but entries and reigns at most, bytes.
 pub const SMALL_BYTES_MAX: usize = 1_024;
+/// Kind and body of a `Resync` at most, bytes: [`REIGNS_MAX`](crate::core::REIGNS_MAX) reigns fit.
+pub const RESYNC_BYTES_MAX: usize = 32 * 1024;
 /// One entry at most, bytes.
 pub const ENTRY_BYTES_MAX: usize = 128 * 1024;
 /// Entries of one batch at most.
@@ -128,7 +131,7 @@ pub fn encode(message: &PeerMessage) -> Result<Encoded, FrameError> {
         PeerMessage::Leaving(nonce) => small(LEAVING, codec::encode(nonce)),
         PeerMessage::Acked(acked) => small(ACKED, codec::encode(acked)),
         PeerMessage::Rewind(echo) => small(REWIND, codec::encode(echo)),
-        PeerMessage::Resync { epoch, fork } => small(RESYNC, codec::encode(&(*epoch, *fork))),
+        PeerMessage::Resync { epoch, reigns } => small(RESYNC, codec::encode(&(epoch, reigns))),
         PeerMessage::Append(append) => encode_append(append),
     }
 }
@@ -155,7 +158,8 @@ pub fn decode(lane: Lane, frame: &Bytes) -> Result<PeerMessage, FrameError> {
         bounded("a frame", frame.len(), FRAME_BYTES_MAX)?;
         return decode_append(&frame.slice(1..)).map(PeerMessage::Append);
     }
-    bounded("a frame without entries", frame.len(), SMALL_BYTES_MAX)?;
+    let bytes_max = if kind == RESYNC { RESYNC_BYTES_MAX } else { SMALL_BYTES_MAX };
+    bounded("a frame without entries", frame.len(), bytes_max)?;
     let body = Body { kind, bytes: &frame[1..] };
     match (lane, kind) {
         (Lane::Pulse, BEAT) => Ok(PeerMessage::Beat(body.read()?)),
@@ -166,8 +170,8 @@ pub fn decode(lane: Lane, frame: &Bytes) -> Result<PeerMessage, FrameError> {
         (Lane::Log, ACKED) => Ok(PeerMessage::Acked(body.read()?)),
         (Lane::Log, REWIND) => Ok(PeerMessage::Rewind(body.read()?)),
         (Lane::Log, RESYNC) => {
-            let (epoch, fork) = body.read()?;
-            Ok(PeerMessage::Resync { epoch, fork })
+            let (epoch, reigns) = body.read()?;
+            Ok(PeerMessage::Resync { epoch, reigns })
         }
         _ => Err(FrameError::Kind { kind, lane }),
     }

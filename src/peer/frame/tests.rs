@@ -46,7 +46,7 @@ fn messages() -> Vec<PeerMessage> {
         PeerMessage::Leaving(Nonce([6; 16])),
         PeerMessage::Acked(Acked { epoch: 2, nonce: Nonce([8; 16]), upto: 300 }),
         PeerMessage::Rewind(echo()),
-        PeerMessage::Resync { epoch: 2, fork: Some(300) },
+        PeerMessage::Resync { epoch: 2, reigns: vec![(1, 1), (2, 300)] },
         PeerMessage::Append(append(&[])),
         PeerMessage::Append(append(&[b"one", b"", &large, b"two", &large])),
     ]
@@ -91,7 +91,7 @@ fn the_bytes_are_those_of_the_document() {
         format!("00000011 09 {sixes}"),
         format!("00000015 05 02{} fb2c01", "08".repeat(16)),
         format!("0000003a 06 {echo}"),
-        "00000006 07 02 01fb2c01".to_owned(),
+        "00000009 07 02 02 0101 02fb2c01".to_owned(),
         format!("00000014 08 12 02{position}fb2b01 00"),
         format!("0000001f 08 12 02{position}fb2b01 02 00000003 6f6e65 00000000"),
     ];
@@ -102,6 +102,14 @@ fn the_bytes_are_those_of_the_document() {
     for (message, wanted) in messages.into_iter().zip(golden) {
         assert_eq!(hex(&bytes(&message).1), wanted.replace(' ', ""), "{message:?}");
     }
+}
+
+#[test]
+fn every_reign_that_a_log_remembers_fits_into_one_message() {
+    let reigns = (0..crate::core::REIGNS_MAX as u64).map(|at| (u64::MAX - at, u64::MAX - at)).collect();
+    let message = PeerMessage::Resync { epoch: u64::MAX, reigns };
+    let (lane, bytes) = bytes(&message);
+    assert_eq!(read(lane, &bytes), Ok(message));
 }
 
 #[test]
