@@ -13,12 +13,16 @@ pub(crate) struct Arbiter {
     pub(crate) down_until_ms: u64,
     /// Whether whoever asks meanwhile is told at once that nobody is there.
     pub(crate) refuses: bool,
+    /// Questions and answers take as long as they like until then.
+    pub(crate) sluggish_until_ms: u64,
     /// Each node cannot reach it until then.
     pub(crate) cut_until_ms: [u64; 2],
     /// Swaps on their way.
     pub(crate) swaps_in_flight: u32,
     /// The questions of each node that have no answer yet.
     open: Vec<(usize, u32, AskId)>,
+    /// Those that were given up: an answer may yet come.
+    given_up: Vec<(usize, u32, AskId)>,
 }
 
 impl World {
@@ -46,11 +50,18 @@ impl World {
                 // A question may come long after everybody has given it up.
                 in_ms += self.rng.between((500, 4_000));
             }
+            in_ms += self.sluggish_ms();
             self.pair_mut().arbiter.swaps_in_flight += u32::from(matches!(question, Question::Swap(_)));
             self.later(in_ms, Happening::Pair(PairHappening::Asked(node, process, ask, question)));
         }
         let late = PairHappening::Answered(node, process, ask, Answer::Unknown);
         self.later(ANSWER_MS_MAX, Happening::Pair(late));
+    }
+
+    /// How much longer something takes now on its way to the arbiter or back.
+    fn sluggish_ms(&mut self) -> u64 {
+        let sluggish = self.now_ms < self.pair_mut().arbiter.sluggish_until_ms;
+        if sluggish && self.rng.chance(700) { self.rng.between((0, 3_500)) } else { 0 }
     }
 
     /// A question reaches the register.
@@ -65,27 +76,37 @@ impl World {
             return;
         }
         let (value, answer) = decide(arbiter.register, question);
-        arbiter.register = value;
+        let old = std::mem::replace(&mut arbiter.register, value);
         let cut = now_ms < arbiter.cut_until_ms[node];
         if answer == Answer::Swapped {
             self.note(|| format!("the register is {value:?}"));
             self.check_members();
             self.ambush();
+            self.usurp(old, value);
         }
         let plan = self.pair_plan();
         let (range, loss) = (plan.arbiter_ms, if self.calm { 0 } else { plan.arbiter_loss });
         if !cut && !self.rng.chance(loss) {
-            let in_ms = self.rng.between(range);
+            let in_ms = self.rng.between(range) + self.sluggish_ms();
             self.later(in_ms, Happening::Pair(PairHappening::Answered(node, process, ask, answer)));
         }
     }
 
-    /// The first answer counts, whatever it says.
+    /// The first answer counts, whatever it says; if it says that nobody knows, another may come later.
     pub(crate) fn answered(&mut self, node: usize, process: u32, ask: AskId, answer: Answer) {
         let this = (node, process, ask);
-        let open = &mut self.pair_mut().arbiter.open;
-        let Some(at) = open.iter().position(|open| *open == this) else { return };
-        open.swap_remove(at);
+        let late = self.pair_plan().late_answers;
+        let Arbiter { open, given_up, .. } = &mut self.pair_mut().arbiter;
+        if let Some(at) = open.iter().position(|open| *open == this) {
+            open.swap_remove(at);
+            if answer == Answer::Unknown && late {
+                given_up.push(this);
+            }
+        } else if let Some(at) = given_up.iter().position(|open| *open == this) {
+            given_up.swap_remove(at);
+        } else {
+            return;
+        }
         self.note(|| format!("node {node} is answered {ask:?} {answer:?}"));
         self.tell_process(node, process, PairFact::Answered { ask, answer });
     }

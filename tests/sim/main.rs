@@ -40,6 +40,11 @@ use world::{Figures, Outcome};
 /// Seeds of the normal run: worlds with one node, and worlds with two.
 const SEEDS_ALONE: u64 = 1_000;
 const SEEDS_PAIR: u64 = 3_000;
+/// Worlds with two nodes in which something was found.
+const ONCE_FAILED: &[u64] = &[
+    1_035_631, 5_021_318, 5_038_054, 5_049_534, 5_055_041, 5_056_350, 5_085_789, 5_089_674, 8_000_277,
+    8_000_560, 8_001_586, 8_002_841,
+];
 /// Lines of a failed history that are printed, unless `DUET_SIM_TRACE` says otherwise.
 const TRACE_LINES: u64 = 150;
 
@@ -51,6 +56,14 @@ fn what_was_acknowledged_stays_and_everyone_sees_the_same_whatever_breaks() {
 #[test]
 fn what_was_acknowledged_stays_when_either_node_of_a_pair_dies() {
     live_all("pair", SEEDS_PAIR, Case { pair: true, ..Case::default() });
+}
+
+#[test]
+fn worlds_that_once_failed_stay_whole() {
+    for seed in ONCE_FAILED {
+        let outcome = live(*seed, Case { pair: true, ..Case::default() }, false);
+        assert_eq!(outcome.violation, None, "seed {seed} (DUET_SIM_FROM={seed} DUET_SIM_SEEDS=1)");
+    }
 }
 
 fn live_all(name: &str, seeds: u64, case: Case) {

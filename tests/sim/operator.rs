@@ -36,9 +36,16 @@ impl World {
         let chosen = match (alive(self, 0), alive(self, 1)) {
             (true, false) if down > 1 => 0,
             (false, true) if down > 1 => 1,
-            (true, true) if down > 3 => self.rng.below(2) as usize,
+            (true, true) if down > 3 => {
+                let better = [0, 1].map(|node| self.has_the_better_log(node));
+                let either = self.rng.below(2) as usize;
+                if better[0] == better[1] { either } else { usize::from(better[1]) }
+            }
             _ => return,
         };
+        if !self.has_the_better_log(chosen) {
+            return;
+        }
         // Loss was accepted before in favour of the other node, and this one has not heard of it: it is not the one to go on.
         let forced = self.pair_mut().operator.forced_epoch;
         if self.nodes[chosen].disk.register.map_or(0, |cfg| cfg.epoch) < forced {
@@ -48,6 +55,14 @@ impl World {
         let accepts = self.pair_plan().accepts_loss && forced == 0;
         let accept_data_loss = down > 2 && (accepts || self.calm);
         self.promote(chosen, accept_data_loss);
+    }
+
+    /// Whether an operator who compares the two would choose this one: nobody promotes a node that lost its disk and has not
+    /// been in sync since, unless the other is no better.
+    fn has_the_better_log(&self, node: usize) -> bool {
+        let Some(pair) = &self.pair else { return false };
+        let log = |node: usize| (!pair.operator.rebuilt[node], self.nodes[node].disk.durable());
+        !pair.operator.rebuilt[node] || log(node) >= log(1 - node)
     }
 
     fn promote(&mut self, node: usize, accept_data_loss: bool) {
@@ -75,6 +90,7 @@ impl World {
         let operator = &mut self.pair_mut().operator;
         operator.requests += 1;
         let request = operator.requests;
+        operator.switching.get_or_insert((request, node));
         self.note(|| format!("the operator orders a switchover of {node}"));
         let process = self.nodes[node].process;
         let order = PairFact::Operator { request, order: PairOrder::Switchover };
@@ -83,10 +99,9 @@ impl World {
 
     /// An order dies with its process.
     pub(crate) fn forget_orders(&mut self, node: usize) {
-        if let Some(pair) = &mut self.pair
-            && pair.operator.promoting.is_some_and(|(_, promoted, _)| promoted == node)
-        {
-            pair.operator.promoting = None;
-        }
+        let Some(pair) = &mut self.pair else { return };
+        let operator = &mut pair.operator;
+        operator.promoting = operator.promoting.filter(|(_, promoted, _)| *promoted != node);
+        operator.switching = operator.switching.filter(|(_, switched)| *switched != node);
     }
 }

@@ -35,6 +35,10 @@ pub(crate) struct Operator {
     pub(crate) seen_down: u32,
     /// The epoch of the last reign that was forced.
     pub(crate) forced_epoch: u64,
+    /// The switchover that is under way: request and node.
+    pub(crate) switching: Option<(u64, usize)>,
+    /// Nodes that have lost their disks and were not in sync since: nobody promotes them.
+    pub(crate) rebuilt: [bool; 2],
 }
 
 /// Something that will happen to a pair. Names a node, and its process where it dies with it.
@@ -66,6 +70,9 @@ pub(crate) enum PairHappening {
     Dies(usize, u32),
     /// Something breaks at the worst moment.
     Ambush,
+    SwitchOver,
+    /// A process that has just taken over dies.
+    Usurped(usize, u32),
     Operator,
 }
 
@@ -84,6 +91,8 @@ impl PairHappening {
             | Self::Asked(..)
             | Self::Reborn(..)
             | Self::Dies(..)
+            | Self::SwitchOver
+            | Self::Usurped(..)
             | Self::Ambush
             | Self::Operator => None,
         }
@@ -169,6 +178,7 @@ impl World {
     pub(crate) fn wipe(&mut self, node: usize) {
         let store = StoreId(self.rng.bytes());
         self.nodes[node].disk.wipe(store);
+        self.pair_mut().operator.rebuilt[node] = true;
     }
 
     pub(crate) fn carry_out_for_pair(&mut self, node: usize, order: PairEffect) {
@@ -191,6 +201,7 @@ impl World {
             PairEffect::Adopt(cfg) => self.adopt(node, cfg),
             PairEffect::Role(role) => self.told_role(node, role),
             PairEffect::Restart => {
+                self.check_handed_over(node);
                 self.note(|| format!("node {node} begins anew"));
                 self.end_process(node);
                 let in_ms = self.rng.between(self.plan.commit_ms);
@@ -238,6 +249,9 @@ impl World {
                 }
             }
             PairHappening::Ambush => self.spring_ambush(),
+            PairHappening::SwitchOver if self.calm => {}
+            PairHappening::SwitchOver => self.switch_over(),
+            PairHappening::Usurped(node, process) => self.usurped(node, process),
             PairHappening::Operator => self.operate(),
         }
     }
@@ -314,6 +328,7 @@ impl World {
         if operator.promoting.is_some_and(|(awaited, ..)| awaited == request) {
             operator.promoting = None;
         }
+        operator.switching = operator.switching.filter(|(awaited, _)| *awaited != request);
     }
 
     /// Sends a message of a replica, on the stream of its kind.

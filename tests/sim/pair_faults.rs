@@ -1,7 +1,11 @@
 //! What goes wrong with a pair: either node or both die, are stopped, lose or damage their disks; the link between them and
 //! the way to the arbiter break in one direction or both; operators plan switchovers.
 
-use crate::{pair::side, world::World};
+use crate::{
+    pair::{PairHappening, side},
+    world::{Happening, World},
+};
+use duet::core::Cfg;
 
 impl World {
     pub(crate) fn fault_of_pair(&mut self) {
@@ -67,8 +71,43 @@ impl World {
         let chance = self.pair_plan().ambush;
         if !self.calm && self.rng.chance(chance) {
             let in_ms = self.rng.below(250);
-            self.later(in_ms, crate::world::Happening::Pair(crate::pair::PairHappening::Ambush));
+            self.later(in_ms, Happening::Pair(PairHappening::Ambush));
         }
+    }
+
+    /// A standby has just taken over. In some worlds it dies young and comes back while nobody can tell it what became of its
+    /// reign, to an old primary that has not heard of it either.
+    pub(crate) fn usurp(&mut self, old: Option<Cfg>, new: Option<Cfg>) {
+        let (Some(old), Some(new)) = (old, new) else { return };
+        let alone = new.in_sync.store(new.primary.other()).is_none();
+        let chance = self.pair_plan().usurper;
+        if self.calm || old.primary == new.primary || !alone || !self.rng.chance(chance) {
+            return;
+        }
+        let node = usize::from(new.primary == side(1));
+        let in_ms = *self.rng.pick(&[(1, 60), (20, 300), (200, 2_000)]).unwrap_or(&(1, 60));
+        let in_ms = self.rng.between(in_ms);
+        let (until_ms, refuses) =
+            (self.now_ms + in_ms + self.rng.between((300, 4_000)), self.rng.chance(400));
+        self.note(|| format!("node {node} will die in {in_ms} ms, and nobody can be asked"));
+        let pair = self.pair_mut();
+        (pair.arbiter.down_until_ms, pair.arbiter.refuses) = (until_ms, refuses);
+        let process = self.nodes[node].process;
+        let dies = PairHappening::Usurped(node, process);
+        self.partition([true; 2], in_ms);
+        self.later(in_ms, Happening::Pair(dies));
+    }
+
+    /// The new primary dies, and the old one hears and is heard again.
+    pub(crate) fn usurped(&mut self, node: usize, process: u32) {
+        if self.calm || self.nodes[node].process != process {
+            return;
+        }
+        let down_ms = self.rng.between((10, 250));
+        self.crash(node, down_ms);
+        self.pair_mut().peer.reach_again();
+        let other = &mut self.nodes[1 - node];
+        other.paused_until_ms = other.paused_until_ms.min(self.now_ms);
     }
 
     pub(crate) fn spring_ambush(&mut self) {
@@ -111,6 +150,15 @@ impl World {
 
     fn arbiter_fault(&mut self, node: usize) {
         let until_ms = self.now_ms + self.rng.between((200, 8_000));
+        if self.rng.chance(350) {
+            self.note(|| "the arbiter is sluggish".into());
+            self.pair_mut().arbiter.sluggish_until_ms = until_ms;
+            if self.rng.chance(500) {
+                let in_ms = self.rng.below(2_000);
+                self.later(in_ms, Happening::Pair(PairHappening::SwitchOver));
+            }
+            return;
+        }
         let (refuses, whole) = (self.rng.chance(400), self.rng.chance(600));
         self.note(|| format!("the arbiter is away, whole {whole}"));
         let arbiter = &mut self.pair_mut().arbiter;
@@ -137,12 +185,8 @@ impl World {
             && self.truth.chain(end).is_some_and(|chain| other.holds(end, chain))
     }
 
-    fn may_lose(&self, node: usize) -> bool {
-        self.pair_plan().automatic && self.can_do_without(node)
-    }
-
     fn lose_disk(&mut self, node: usize) {
-        if !self.may_lose(node) || self.nodes[node].core.is_none() {
+        if !self.can_do_without(node) || self.nodes[node].core.is_none() {
             return;
         }
         self.note(|| format!("node {node} loses its disk"));
@@ -153,7 +197,7 @@ impl World {
     }
 
     fn damage_disk(&mut self, node: usize) {
-        if !self.may_lose(node) || self.nodes[node].core.is_none() {
+        if !self.can_do_without(node) || self.nodes[node].core.is_none() {
             return;
         }
         let down_ms = self.rng.between((100, 4_000));
@@ -173,7 +217,7 @@ impl World {
         (self.nodes[node].stall_ms, self.nodes[node].sick) = (60_000, true);
         let process = self.nodes[node].process;
         self.tell_process(node, process, duet::core::PairFact::DiskStuck);
-        let dies = crate::pair::PairHappening::Dies(node, process);
-        self.later(ms, crate::world::Happening::Pair(dies));
+        let dies = PairHappening::Dies(node, process);
+        self.later(ms, Happening::Pair(dies));
     }
 }

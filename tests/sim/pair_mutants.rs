@@ -25,21 +25,21 @@ const RECORDED: &[(PairMutant, u64)] = &[
     (PairMutant::EchoWhilePromoting, 1363),
     (PairMutant::PrefixByIndex, 91),
     (PairMutant::AlwaysTwoReplicas, 3),
+    (PairMutant::SwitchoverWithoutDrain, 9),
+    (PairMutant::ForgetMaxEpoch, 62),
+    (PairMutant::ServeBeforeSaved, 62),
+    (PairMutant::IgnoreEpochs, 20),
 ];
 
-/// Not found in 4,000 seeds, or on one of them only: `NoFence` stops progress on seed 3480. What is acknowledged names the
-/// newest epoch that the standby has seen, which the old primary does not count, and a primary that steps down over a conflict
-/// is another process on another link, so that little is left for the fence to do.
-/// `SettleOnStaleRead`: as long as a swap is of unknown outcome the next question is a swap that settles it, not a read.
-/// `ForgetMaxEpoch`: an epoch of which no entry is durable has acknowledged nothing; what is left is a lease of less than
-/// a second. The others need a standby with a long tail of its own, and a message lost or late at that very moment.
-const AT_LARGE: &[PairMutant] = &[
-    PairMutant::NoFence,
-    PairMutant::ForgetMaxEpoch,
-    PairMutant::SettleOnStaleRead,
-    PairMutant::SwitchoverWithoutDrain,
-    PairMutant::AckOfOldEpoch,
-];
+/// Rules that are held up by others as well: alone they change nothing, and the mutant that breaks the whole group has its
+/// recorded seed.
+///
+/// `NoFence` and `AckOfOldEpoch`: entries flow only after an answer that names the reign of the one who asks, and every answer
+/// names the highest epoch that its sender has seen. A standby that has seen a newer reign is thus never sent entries of
+/// an older one, whether it would take them or not; and what the same process acknowledged in an earlier reign of the same
+/// primary was committed before that primary followed in between, or it would be another process on another link.
+const COVERED: &[(PairMutant, PairMutant)] =
+    &[(PairMutant::NoFence, PairMutant::IgnoreEpochs), (PairMutant::AckOfOldEpoch, PairMutant::IgnoreEpochs)];
 
 /// A change of the product moves every history a little: so many seeds from the recorded one on are tried.
 const TRIES: u64 = 2_000;
@@ -47,8 +47,9 @@ const TRIES: u64 = 2_000;
 #[test]
 fn every_mutant_of_the_pair_has_a_recorded_seed() {
     for mutant in PairMutant::ALL {
-        let recorded = RECORDED.iter().any(|(known, _)| known == mutant);
-        assert!(recorded != AT_LARGE.contains(mutant), "{mutant:?} has no seed, or one that is not recorded");
+        let recorded = |mutant: &PairMutant| RECORDED.iter().any(|(known, _)| known == mutant);
+        let covered = COVERED.iter().any(|(alone, group)| alone == mutant && recorded(group));
+        assert!(recorded(mutant) != covered, "{mutant:?} has no seed, or one and an excuse");
     }
 }
 

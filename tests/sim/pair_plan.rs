@@ -22,6 +22,10 @@ pub(crate) struct PairPlan {
     pub(crate) arbiter_ms: (u64, u64),
     /// Questions and answers of the arbiter that are lost, in a thousand.
     pub(crate) arbiter_loss: u64,
+    /// Whether an answer still comes after the node was told that nobody knows.
+    pub(crate) late_answers: bool,
+    /// In a thousand: a standby that has just taken over dies, and finds the old primary alive and nobody to ask.
+    pub(crate) usurper: u64,
     /// A peer link that carries nothing for so long ends.
     pub(crate) idle_ms: u64,
     /// Entries that a node keeps behind its checkpoint.
@@ -46,6 +50,8 @@ impl PairPlan {
             peer_ms: *rng.pick(&[(0, 2), (0, 10), (1, 60), (20, 300)]).unwrap_or(&(0, 10)),
             arbiter_ms: *rng.pick(&[(0, 3), (1, 30), (10, 250)]).unwrap_or(&(1, 30)),
             arbiter_loss: *rng.pick(&[0, 20, 150]).unwrap_or(&0),
+            late_answers: rng.chance(500),
+            usurper: *rng.pick(&[0, 300, 800]).unwrap_or(&0),
             idle_ms: rng.between((1_500, 6_000)),
             // Without an arbiter what was given up has to be found in the log.
             keeps: (automatic && !rng.chance(300)).then(|| rng.between((0, 60))),

@@ -16,7 +16,8 @@ impl World {
         self.heal_peer_link();
         let now_ms = self.now_ms;
         let arbiter = &mut self.pair_mut().arbiter;
-        (arbiter.down_until_ms, arbiter.cut_until_ms) = (now_ms, [now_ms; 2]);
+        (arbiter.down_until_ms, arbiter.sluggish_until_ms, arbiter.cut_until_ms) =
+            (now_ms, now_ms, [now_ms; 2]);
         // What is slow by plan is slow, not broken; what was under way for seconds is given its time.
         self.run_until(now_ms + 6_500);
         for node in 0..2 {

@@ -42,6 +42,13 @@ pub(crate) enum Stream {
     Bulk,
 }
 
+impl PeerLinks {
+    /// What either node sends from now on arrives.
+    pub(crate) fn reach_again(&mut self) {
+        self.blocked_until_ms = [0; 2];
+    }
+}
+
 impl World {
     pub(crate) fn send_to_peer(&mut self, from: usize, stream: Stream, message: &PeerMessage) {
         let Some(number) = self.pair_mut().peer.ends[from] else { return };

@@ -51,6 +51,9 @@ impl World {
             };
             let absorbed = self.truth.absorb(&bytes.clone());
             self.check(absorbed.map_err(|what| format!("{what}, says {node}")));
+            // What was given up may be acknowledged again by a node that still had it.
+            let place = (index, self.truth.chain(index).unwrap_or_default());
+            self.pair_mut().witness.given_up_places.remove(&place);
         }
         self.check_commit(node, commit);
         if news {
@@ -85,6 +88,9 @@ impl World {
     /// A node says what it is.
     pub(crate) fn told_role(&mut self, node: usize, role: Role) {
         self.note(|| format!("node {node} is {role:?}"));
+        if matches!(role, Role::Standby { in_sync: true, .. } | Role::Primary { .. }) {
+            self.pair_mut().operator.rebuilt[node] = false;
+        }
         let epoch_of = |role: Role| match role {
             Role::Joining => 0,
             Role::Primary { epoch, .. } | Role::Standby { epoch, .. } => epoch,
@@ -173,6 +179,17 @@ impl World {
         self.truth.promise(index, said.replicas);
     }
 
+    /// A primary begins anew, and what it appended may be taken back. Not at a planned switchover (P15): it drained before it
+    /// handed over, and nobody's message waited for more than that.
+    pub(crate) fn check_handed_over(&mut self, node: usize) {
+        let Some(cfg) = self.newest_cfg() else { return };
+        let switching = self.pair_mut().operator.switching.is_some_and(|(_, switched)| switched == node);
+        let both = cfg.in_sync.a.is_some() && cfg.in_sync.b.is_some();
+        if switching && cfg.primary == side(1 - node) && both {
+            self.violated(format!("P15: {node} handed over and had not drained"));
+        }
+    }
+
     /// A node's fold is a function of the log (I12), and of what was acknowledged as far as that goes.
     pub(crate) fn check_fold(&mut self, node: usize) {
         if self.is_astray(node) {
@@ -205,7 +222,8 @@ impl World {
         if let Some(Role::Primary { epoch, .. }) = role {
             self.pair_mut().operator.forced_epoch = epoch;
         }
-        let mut shared = self.truth.end().min(self.nodes[node].disk.end());
+        // What only waits for the disk is not kept yet: it counts again when it is committed again.
+        let mut shared = self.truth.end().min(self.nodes[node].disk.durable());
         let differs = |world: &Self, index: u64| {
             let own = world.nodes[node].disk.entry(index).map(|(_, chain)| chain);
             own.is_some_and(|own| Some(own) != world.truth.chain(index))

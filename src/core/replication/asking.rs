@@ -51,6 +51,8 @@ impl Replica {
             if let Duty::Leading(leading) = &mut self.duty {
                 leading.proposes(&next);
             }
+            // Whoever hands over says nothing more, from this moment on.
+            self.with_leading(Self::watch_lease);
         }
         self.effect(PairEffect::Ask { ask, question });
     }

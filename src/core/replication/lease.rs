@@ -22,7 +22,10 @@ impl Leading {
         let side = replica.config.side;
         let hands_over = replica.pending.iter().any(|pending| pending.next.primary != side);
         let leased = !replica.config.automatic || replica.now_ms < self.lease_until(replica);
-        (leased || replica.has_mutant(PairMutant::NoLease)) && !hands_over
+        // A reign that a crash makes this node forget must not have been seen by anybody: it would follow an older one.
+        let remembered =
+            replica.saved_epoch >= self.epoch || replica.has_mutant(PairMutant::ServeBeforeSaved);
+        (leased || replica.has_mutant(PairMutant::NoLease)) && !hands_over && remembered
     }
 
     /// Whether the lease comes from the arbiter: nobody else could promote itself.

@@ -55,6 +55,11 @@ pub enum PairMutant {
     AckOfOldEpoch,
     /// Every acknowledgement says two disks.
     AlwaysTwoReplicas,
+    /// A new primary serves before its epoch is on its disk.
+    ServeBeforeSaved,
+    /// Neither node compares epochs: the standby takes entries of an old one, and the primary counts what was said in
+    /// another one.
+    IgnoreEpochs,
 }
 
 impl PairMutant {
@@ -85,5 +90,15 @@ impl PairMutant {
         Self::PrefixByIndex,
         Self::AckOfOldEpoch,
         Self::AlwaysTwoReplicas,
+        Self::ServeBeforeSaved,
+        Self::IgnoreEpochs,
     ];
+
+    /// The defects that this one has as well.
+    pub(super) fn parts(self) -> &'static [Self] {
+        match self {
+            Self::IgnoreEpochs => &[Self::NoFence, Self::AckOfOldEpoch],
+            _ => &[],
+        }
+    }
 }

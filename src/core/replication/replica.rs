@@ -364,6 +364,7 @@ impl Replica {
     }
 
     pub(super) fn has_mutant(&self, mutant: PairMutant) -> bool {
-        cfg!(feature = "mutants") && self.config.mutant == Some(mutant)
+        let own = self.config.mutant;
+        cfg!(feature = "mutants") && own.is_some_and(|own| own == mutant || own.parts().contains(&mutant))
     }
 }
