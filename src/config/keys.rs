@@ -56,7 +56,7 @@ pub const KEYS: &[Key] = &[
     key("limits.lanes_max", "256", "Conversations and history reads that one connection may have open."),
     key("limits.streams_max", "24", "How many of them may be streams of their own."),
     key("limits.ping_every_ms", "15000", "How often a client without transport keep-alive says something."),
-    key("limits.idle_timeout_ms", "30000", "A silent connection is taken for dead after this time."),
+    key("limits.idle_timeout_ms", "25000", "A silent connection is taken for dead after this time."),
     key("limits.hello_timeout_ms", "10000", "A connection must have said hello after this time."),
     key(
         "limits.presence_grace_ms",

@@ -95,6 +95,7 @@ impl Core {
             if fell_behind {
                 self.retell(key, target);
             }
+            self.tell_counts(key, target, released + 1);
             return;
         }
         listener.mode = Mode::Reading;

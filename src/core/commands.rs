@@ -76,6 +76,8 @@ impl Core {
             Command::Goodbye(_) => return self.goodbye(now_ms, id),
             Command::Typing(signal) => return self.typing(now_ms, id, signal),
             Command::Idle(signal) => return self.idle(id, signal),
+            Command::Activity(signal) => return self.activity(id, signal),
+            Command::WatchMembers(watch) => return self.watch_members(id, &watch),
             Command::WatchPresence(watch) => return self.watch_presence(id, watch),
             Command::WatchInbox(watch) => return self.watch_inbox(id, watch),
             Command::CreateConversation(create) => return self.create(now_ms, id, tenant, &create),
@@ -283,10 +285,19 @@ impl Core {
                 self.hold(index, Held::Revoked { key, user });
                 self.touch_inboxes(index, key);
             }
-            Record::ConversationCreated { key, .. }
-            | Record::MembersAdded { key, .. }
-            | Record::Assigned { key, .. }
-            | Record::StatusSet { key, .. } => self.touch_inboxes(index, key),
+            Record::MembersAdded { key, members, .. } => {
+                let users = members.into_iter().map(|member| member.user).collect();
+                self.hold(index, Held::Joined { key, users });
+                self.touch_inboxes(index, key);
+            }
+            Record::Assigned { key, agent, joins, .. } => {
+                let users = joins.then_some(agent.user).into_iter().collect();
+                self.hold(index, Held::Joined { key, users });
+                self.touch_inboxes(index, key);
+            }
+            Record::ConversationCreated { key, .. } | Record::StatusSet { key, .. } => {
+                self.touch_inboxes(index, key);
+            }
             _ => {}
         }
     }
@@ -301,6 +312,7 @@ impl Core {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if let Some(LaneUse::Conversation(key)) = connection.lanes.remove(&lane) {
             self.hub.leave(key, id, lane);
+            self.forget_counts();
         }
     }
 
@@ -340,6 +352,8 @@ fn subject_of(command: &Command) -> Subject {
         Command::SetAvailability(c) => Subject::Request(c.request),
         Command::WatchPresence(c) => Subject::Request(c.request),
         Command::WatchInbox(c) => Subject::Request(c.request),
+        Command::WatchMembers(c) => Subject::Request(c.request),
+        Command::Identify(c) => Subject::Request(c.request),
         Command::CreateConversation(c) => Subject::Request(c.request),
         Command::AddMembers(c) => Subject::Request(c.request),
         Command::RemoveMember(c) => Subject::Request(c.request),

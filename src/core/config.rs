@@ -59,7 +59,7 @@ impl Default for CoreConfig {
                 lanes_max: 256,
                 streams_max: 24,
                 ping_every_ms: 15_000,
-                idle_timeout_ms: 30_000,
+                idle_timeout_ms: 25_000,
                 presence_grace_ms: 30_000,
                 resume_window_ms: 120_000,
                 dedup_window_ms: 24 * 3_600_000,

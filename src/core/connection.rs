@@ -23,6 +23,8 @@ pub struct Connection {
     pub inbox: bool,
     /// Whose presence it watches.
     pub watched: BTreeSet<UserKey>,
+    /// The conversations whose members' presence it watches.
+    pub watched_rooms: BTreeSet<ConversationKey>,
     /// Version of the last signal.
     pub signal_version: u64,
     /// Reads under way for history.

@@ -89,6 +89,13 @@ pub enum Input {
         /// The connection.
         connection: ConnectionId,
     },
+    /// The connection is gone: its client has not been heard for so long.
+    Lost {
+        /// The connection.
+        connection: ConnectionId,
+        /// The silence, milliseconds.
+        silent_ms: u64,
+    },
     /// A live or backlog event found no room; nothing of `run` was sent on that lane from `seq` on.
     Overflowed {
         /// Where.

@@ -38,6 +38,8 @@ mod pair_rig;
 #[cfg(test)]
 mod permission_laws;
 mod presence;
+#[cfg(test)]
+mod presence_laws;
 mod record;
 mod reject;
 mod release;
@@ -52,6 +54,7 @@ mod shares;
 mod signals;
 mod state;
 mod timers;
+mod watching;
 
 pub use config::CoreConfig;
 pub use conversation::{Conversation, Head, Member};
@@ -77,6 +80,7 @@ use presence::Board;
 use release::Held;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use timers::{Timer, Timers};
+use watching::LastCount;
 
 /// The rules of one node.
 #[derive(Debug)]
@@ -87,6 +91,8 @@ pub struct Core {
     state: State,
     /// Entries up to here are as safe as the policy wants.
     commit: u64,
+    /// The time of the input that is being handled, Unix milliseconds.
+    now_ms: u64,
     /// What waits for the commit of an entry: bounded by `in_flight_max` entries.
     held: BTreeMap<(u64, u64), Held>,
     held_serial: u64,
@@ -95,6 +101,8 @@ pub struct Core {
     sessions: BTreeMap<SessionId, Whereabouts>,
     hub: Hub,
     board: Board,
+    /// What was counted of large conversations that somebody follows.
+    counted: BTreeMap<ConversationKey, LastCount>,
     staff_inboxes: BTreeMap<TenantId, BTreeSet<ConnectionId>>,
     reads: BTreeMap<ReadId, Reading>,
     next_read: u64,
@@ -156,6 +164,7 @@ impl Core {
             config,
             state,
             commit,
+            now_ms: 0,
             held: BTreeMap::new(),
             held_serial: 0,
             effects: VecDeque::new(),
@@ -163,6 +172,7 @@ impl Core {
             sessions: BTreeMap::new(),
             hub: Hub::default(),
             board: Board::default(),
+            counted: BTreeMap::new(),
             staff_inboxes: BTreeMap::new(),
             reads: BTreeMap::new(),
             next_read: 0,
@@ -188,7 +198,7 @@ impl Core {
     }
 
     fn begin_reign(&mut self, now_ms: u64, epoch: u64, tenants: &[TenantName]) {
-        self.epoch = epoch;
+        (self.epoch, self.now_ms) = (epoch, now_ms);
         self.reign_index = self.append(now_ms, Record::EpochBegan);
         for name in tenants {
             if self.state.tenant_id(name).is_none() {
@@ -204,6 +214,7 @@ impl Core {
     pub fn handle(&mut self, now: impl Into<Now>, input: Input) {
         let now = now.into();
         let now_ms = now.unix_ms.max(self.state.tip.at_ms);
+        self.now_ms = now_ms;
         if self.pair.is_some() {
             self.handle_in_pair(now, now_ms, input);
         } else {
@@ -226,6 +237,9 @@ impl Core {
                 self.effects.push_back(Effect::CloseLane { connection, lane });
             }
             Input::Disconnected { connection } => self.drop_connection(now_ms, connection, true),
+            Input::Lost { connection, silent_ms } => {
+                self.lose_connection(now_ms, connection, now_ms.saturating_sub(silent_ms), true);
+            }
             Input::Overflowed { target, seq } => self.overflowed(target, seq),
             Input::Writable { connection } => self.writable(connection),
             Input::Persisted { upto } => self.advance_commit(upto),
@@ -322,6 +336,8 @@ impl Core {
         while let Some(timer) = self.timers.due(now_ms) {
             match timer {
                 Timer::Grace(key) => self.grace_ended(now_ms, &key),
+                Timer::Presence(key) => self.presence_due(&key),
+                Timer::Counts(key) => self.count_due(key),
                 Timer::Session(session) => self.session_expired(now_ms, session),
                 Timer::Token(connection) => self.token_expired(now_ms, connection),
                 Timer::Checkpoint => self.take_checkpoint(),

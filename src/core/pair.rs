@@ -275,9 +275,8 @@ impl Core {
         // Nobody who is sent away hears of the others' leaving: it would be news of a node that may not tell any.
         self.hub = Hub::default();
         self.staff_inboxes.clear();
-        for (id, connection) in &self.connections {
-            connection.watched.iter().for_each(|user| self.board.unwatch(user, *id));
-        }
+        self.board.unwatch_all();
+        self.counted.clear();
         let all: Vec<_> = self.connections.keys().copied().collect();
         for connection in all {
             self.disconnect(connection, Code::NOT_PRIMARY, Code::NOT_PRIMARY.sentence());

@@ -188,10 +188,10 @@ fn room(node: &mut Node, kind: ConversationKind, role: Role, member: bool) {
         }
         (ConversationKind::Support, false) => drop(node.create(VERA, ROOM, kind, &[])),
         (ConversationKind::Group | ConversationKind::Broadcast, true) => {
-            drop(node.create(ADAM, ROOM, kind, &["vera", "actor"]))
+            drop(node.create(ADAM, ROOM, kind, &["vera", "actor"]));
         }
         (ConversationKind::Group | ConversationKind::Broadcast, false) => {
-            drop(node.create(ADAM, ROOM, kind, &["vera"]))
+            drop(node.create(ADAM, ROOM, kind, &["vera"]));
         }
         (ConversationKind::Direct, true) => drop(node.create(ADAM, ROOM, kind, &["actor"])),
         (ConversationKind::Direct, false) => drop(node.create(ADAM, ROOM, kind, &["vera"])),

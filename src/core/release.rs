@@ -33,6 +33,8 @@ pub(super) enum Held {
     Tell { key: ConversationKey, target: Target, frame: Bytes },
     /// A read of history may begin.
     Read { read: ReadId, effect: Effect },
+    /// Users are members from now on.
+    Joined { key: ConversationKey, users: Vec<UserId> },
     /// A user is no longer a member.
     Revoked { key: ConversationKey, user: UserId },
     /// A user chose an availability.
@@ -128,7 +130,11 @@ impl Core {
                     self.effects.push_back(effect);
                 }
             }
-            Held::Revoked { key, user } => self.revoke(key, &user),
+            Held::Joined { key, users } => self.members_came(key, &users),
+            Held::Revoked { key, user } => {
+                self.revoke(key, &user);
+                self.watch_ends(key, &user);
+            }
             Held::Availability { key, availability } => {
                 self.board.set_availability(&key, availability);
                 self.announce(&key);
@@ -184,6 +190,7 @@ impl Core {
         code: Code,
     ) {
         self.hub.leave(key, connection, lane);
+        self.forget_counts();
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.lanes.remove(&lane);
         }

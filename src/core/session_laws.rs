@@ -21,6 +21,7 @@ const SECOND: ConnectionId = ConnectionId(11);
 fn who_drops_is_reconnecting_for_the_grace_and_then_offline() {
     let mut node = Node::with_a_conversation();
     assert_eq!(watch(&mut node, "vera"), Connectivity::Connected);
+    node.pass(1_000);
     let effects = node.tell(Input::Disconnected { connection: VISITOR });
     assert_eq!(seen(&effects), [Connectivity::Reconnecting]);
     assert!(seen(&node.pass(GRACE_MS - 1)).is_empty(), "not yet");
@@ -32,10 +33,12 @@ fn who_comes_back_within_the_grace_was_never_offline() {
     let mut node = Node::with_a_conversation();
     let resume = welcome(&node.hello(FIRST, "mia", Role::Visitor)).expect("a welcome").resume;
     watch(&mut node, "mia");
+    node.pass(1_000);
     node.tell(Input::Disconnected { connection: FIRST });
     node.pass(GRACE_MS - 1);
     let effects = node.greet(SECOND, None, Some(resume.clone()), "device");
     assert_eq!(seen(&effects), [Connectivity::Connected]);
+    node.pass(1_000);
     assert_eq!(seen(&node.tell(Input::Disconnected { connection: SECOND })), [Connectivity::Reconnecting]);
     assert!(seen(&node.pass(GRACE_MS - 1)).is_empty(), "the grace counts from the last drop");
     assert_eq!(seen(&node.pass(1)), [Connectivity::Offline]);
@@ -49,6 +52,7 @@ fn goodbye_skips_the_grace_and_another_device_keeps_the_user_there() {
     node.hello(FIRST, "mia", Role::Visitor);
     node.hello(SECOND, "mia", Role::Visitor);
     watch(&mut node, "mia");
+    node.pass(1_000);
     let leave = |node: &mut Node, id| seen(&node.say(id, Lane::CONTROL, Command::Goodbye(Goodbye {})));
     assert!(leave(&mut node, FIRST).is_empty(), "the other device is still there");
     assert_eq!(leave(&mut node, SECOND), [Connectivity::Offline]);

@@ -51,6 +51,7 @@ impl Core {
             lanes: BTreeMap::new(),
             inbox: false,
             watched: BTreeSet::new(),
+            watched_rooms: BTreeSet::new(),
             signal_version: 0,
             history_reads: 0,
         };
@@ -164,7 +165,7 @@ impl Core {
             peers: self.config.peers.clone(),
             server_time_ms: now_ms,
             token_expires_ms,
-            capabilities: hello.capabilities & capability::DATAGRAMS,
+            capabilities: hello.capabilities & GRANTED,
             limits: self.config.limits,
         }
     }
@@ -282,6 +283,11 @@ impl Core {
 
     /// A connection is gone; with `grace` its user may come back.
     pub(super) fn drop_connection(&mut self, now_ms: u64, id: ConnectionId, grace: bool) {
+        self.lose_connection(now_ms, id, now_ms, grace);
+    }
+
+    /// A connection is gone, and its client was last heard at `seen_ms`: the grace counts from there.
+    pub(super) fn lose_connection(&mut self, now_ms: u64, id: ConnectionId, seen_ms: u64, grace: bool) {
         let Some(connection) = self.connections.remove(&id) else { return };
         self.timers.cancel(&Timer::Token(id));
         for (lane, usage) in &connection.lanes {
@@ -292,6 +298,10 @@ impl Core {
         for user in &connection.watched {
             self.board.unwatch(user, id);
         }
+        for room in &connection.watched_rooms {
+            self.board.unwatch_room(*room, id);
+        }
+        self.forget_counts();
         self.watch_staff_inbox(connection.actor.key.tenant, id, false);
         let (session, key) = (connection.session, connection.actor.key);
         if self.sessions.get(&session) == Some(&Whereabouts::Here(id)) {
@@ -301,8 +311,8 @@ impl Core {
                 self.sessions.remove(&session);
             }
         }
-        self.board.depart(&key, id, now_ms, grace);
-        self.start_grace(now_ms, &key);
+        self.board.depart(&key, id, seen_ms, grace);
+        self.start_grace(&key);
         self.announce(&key);
         self.forget_offline(&key);
     }
@@ -312,9 +322,11 @@ impl Core {
         self.timers.set(now_ms + self.config.session_ttl_ms, Timer::Session(session));
     }
 
-    fn start_grace(&mut self, now_ms: u64, key: &UserKey) {
-        let ends_ms = now_ms + u64::from(self.config.limits.presence_grace_ms);
-        self.timers.set(ends_ms, Timer::Grace(key.clone()));
+    fn start_grace(&mut self, key: &UserKey) {
+        if let Some(dropped_ms) = self.board.dropped_ms(key) {
+            let ends_ms = dropped_ms + u64::from(self.config.limits.presence_grace_ms);
+            self.timers.set(ends_ms, Timer::Grace(key.clone()));
+        }
     }
 
     /// After a restart every session may come back.
@@ -324,7 +336,7 @@ impl Core {
             self.gone_since(now_ms, session);
             let (availability, last_seen_ms) = self.stored_presence(&key);
             self.board.expect(&key, availability, last_seen_ms, now_ms);
-            self.start_grace(now_ms, &key);
+            self.start_grace(&key);
         }
     }
 
@@ -363,7 +375,7 @@ impl Core {
     }
 
     /// Forgets what is observed of a user who is offline, once the log knows as much: while a session waits, it does not.
-    fn forget_offline(&mut self, key: &UserKey) {
+    pub(super) fn forget_offline(&mut self, key: &UserKey) {
         if !self.state.user_sessions.contains_key(key) {
             self.board.forget_offline(key);
         }
@@ -375,6 +387,9 @@ impl Core {
         user.map_or((Availability::Online, 0), |user| (user.availability, user.last_seen_ms))
     }
 }
+
+/// What this server can do that a client must ask for.
+const GRANTED: u64 = capability::DATAGRAMS | capability::PRESENCE;
 
 /// When to try again to write that a session ended.
 const READ_ONLY_RETRY_MS: u64 = 60_000;

@@ -1,73 +1,32 @@
-//! The ephemeral plane: presence and typing. Never logged, safe to lose, whole each time.
+//! The ephemeral plane: signals of attention and typing. Never logged, safe to lose, whole each time.
 
 use super::{
     Core,
     effect::Effect,
-    input::{ConnectionId, Lane},
+    input::ConnectionId,
     record::{ConversationKey, UserKey},
     reject::Reject,
 };
 use duet_protocol::{
-    Code, Delivery,
-    command::WatchPresence,
-    delivery::{Done, Presence},
-    signal::{IdleSignal, TypingSignal, TypingState},
+    Delivery,
+    signal::{Activity, ActivitySignal, IdleSignal, TypingSignal, TypingState},
 };
 
 impl Core {
-    /// Replaces the list of watched users.
-    pub(super) fn watch_presence(&mut self, id: ConnectionId, watch: WatchPresence) -> Result<(), Reject> {
-        let Some(connection) = self.connections.get(&id) else { return Ok(()) };
-        if watch.users.len() > WATCHED_MAX {
-            return Err(Reject::new(Code::LIMIT_REACHED, "At most 200 users can be watched."));
-        }
-        let decider = self.decider(connection);
-        watch.users.iter().try_for_each(|user| decider.may_watch(user))?;
-        let tenant = connection.actor.key.tenant;
-        let keys = watch.users.into_iter().map(|user| UserKey { tenant, user }).collect();
-        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
-        for old in std::mem::replace(&mut connection.watched, keys) {
-            self.board.unwatch(&old, id);
-        }
-        let watched: Vec<_> = connection.watched.iter().cloned().collect();
-        self.send(id, Lane::CONTROL, &Delivery::Done(Done { request: watch.request }));
-        for key in watched {
-            let presence = self.presence_of(&key);
-            self.board.watch(key, id);
-            self.send(id, Lane::CONTROL, &Delivery::Presence(presence));
-        }
-        Ok(())
-    }
-
-    /// A user's presence now.
-    pub(super) fn presence_of(&self, key: &UserKey) -> Presence {
-        let (availability, last_seen_ms) = self.stored_presence(key);
-        self.board.presence(key, availability, last_seen_ms)
-    }
-
-    /// Tells who wants to know that a user's presence changed, if it did.
-    pub(super) fn announce(&mut self, key: &UserKey) {
-        let Some(presence) = self.board.changed(key) else { return };
-        let frame = Delivery::Presence(presence).encode();
-        for connection in self.board.watchers(key) {
-            self.effects.push_back(Effect::Send { connection, lane: Lane::CONTROL, frame: frame.clone() });
-        }
-        let conversations: Vec<_> = self.state.memberships.get(key).into_iter().flatten().copied().collect();
-        for conversation in conversations {
-            let conversation = ConversationKey { tenant: key.tenant, conversation };
-            if self.hub.room(conversation).is_some() && self.members_shown(conversation) {
-                self.notify(conversation, frame.clone());
-            }
-        }
-    }
-
-    /// A device is idle or back.
-    pub(super) fn idle(&mut self, id: ConnectionId, signal: IdleSignal) -> Result<(), Reject> {
+    /// How the user attends to a device.
+    pub(super) fn activity(&mut self, id: ConnectionId, signal: ActivitySignal) -> Result<(), Reject> {
         if let Some(key) = self.fresh_signal(id, signal.version) {
-            self.board.set_idle(&key, id, signal.idle);
+            self.board.set_activity(&key, id, signal.activity);
             self.announce(&key);
         }
         Ok(())
+    }
+
+    /// The same, as clients say it that know no background.
+    pub(super) fn idle(&mut self, id: ConnectionId, signal: IdleSignal) -> Result<(), Reject> {
+        let IdleSignal { version, idle } = signal;
+        let activity = if idle { Activity::Idle } else { Activity::Active };
+        self.activity(id, ActivitySignal { version, activity })
     }
 
     /// A user types: told to the other listeners, if the user may write there.
@@ -103,6 +62,3 @@ impl Core {
         })
     }
 }
-
-/// Users that one connection may watch.
-const WATCHED_MAX: usize = 200;

@@ -3,7 +3,10 @@
 //! A timer has one deadline at most; setting it again moves it. So the table is bounded by what there is to wait for (a
 //! connection, a session, a user), however often clients come and go.
 
-use super::{input::ConnectionId, record::UserKey};
+use super::{
+    input::ConnectionId,
+    record::{ConversationKey, UserKey},
+};
 use duet_protocol::SessionId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Timer {
     /// A user who dropped counts as offline.
     Grace(UserKey),
+    /// A change of a user's presence that came soon after another is told.
+    Presence(UserKey),
+    /// The members of a large conversation are counted.
+    Counts(ConversationKey),
     /// A session without a connection ends.
     Session(SessionId),
     /// A connection whose token ended long ago closes.
@@ -35,6 +42,13 @@ impl Timers {
         self.cancel(&timer);
         self.by_timer.insert(timer.clone(), at_ms);
         self.by_time.insert((at_ms, timer));
+    }
+
+    /// Sets a deadline unless the timer has one.
+    pub fn set_first(&mut self, at_ms: u64, timer: Timer) {
+        if !self.by_timer.contains_key(&timer) {
+            self.set(at_ms, timer);
+        }
     }
 
     /// Takes a deadline away, if there is one.

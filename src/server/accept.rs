@@ -243,7 +243,7 @@ fn addresses(config: &Config) -> Vec<SocketAddr> {
     wanted.iter().copied().filter(SocketAddr::is_ipv4).collect()
 }
 
-fn limits(config: &Config) -> Limits {
+pub(super) fn limits(config: &Config) -> Limits {
     let limits = &config.limits;
     let idle_timeout = Duration::from_millis(limits.idle_timeout_ms.into());
     let defaults = Limits::default();
@@ -255,6 +255,8 @@ fn limits(config: &Config) -> Limits {
         webtransport_streams: defaults.webtransport_streams.max(streams),
         idle_timeout,
         keep_alive: defaults.keep_alive.min(idle_timeout / 3),
+        ping_every: defaults.ping_every.min(idle_timeout * 2 / 5),
+        pong_within: defaults.pong_within.min(idle_timeout * 2 / 5),
         outbox_bytes: limits.outbox_bytes,
         // The core refuses one lane too many by a code; this bound is for who goes on all the same.
         wrapped_lanes: limits.lanes_max as usize + 64,

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     admin::metrics as name,
     core::{ConnectionId, Input, Lane},
-    transport::{self, Class, Closed, Connection, Inbound, LostReason, Outbox, Outgoing},
+    transport::{self, Class, Closed, Connection, Inbound, LostReason, Outbox, Outgoing, Silences},
 };
 use duet_protocol::{Code, Command, Delivery, Frame, Hello, Refusal, Subject, command::Authenticate};
 use futures_util::{FutureExt as _, sink};
@@ -39,6 +39,7 @@ pub(super) struct Entrance {
     pub(super) arrivals: Arrivals,
     pub(super) keyring: Arc<Keyring>,
     pub(super) hello_timeout: Duration,
+    pub(super) silences: Silences,
     pub(super) last_id: Arc<AtomicU64>,
 }
 
@@ -60,16 +61,24 @@ impl Entrance {
         if self.arrivals.send(Arrival::Opened(id, peer)).await.is_err() {
             return outlets::close(&outbox, Code::SHUTDOWN, Code::SHUTDOWN.sentence(), 1_000);
         }
-        let arrivals = self.arrivals.clone();
-        let listening = AssertUnwindSafe(self.listen(id, connection, outbox).instrument(span.clone()));
+        let mut silent = Duration::ZERO;
+        let listening =
+            AssertUnwindSafe(self.clone().listen(id, connection, outbox).instrument(span.clone()));
         match listening.catch_unwind().await {
-            Ok(closed) => report(&closed, &span),
+            Ok(closed) => {
+                report(&closed, &span);
+                silent = self.silences.before(&closed);
+            }
             // The panic itself is in the log; the core must still learn that the connection is gone.
             Err(_) => counter!(name::CONNECTIONS_CLOSED, "cause" => "defect").increment(1),
         }
         drop(place);
         // The driver outlives every connection; when it is gone there is nobody left to tell.
-        let _ = arrivals.send(Arrival::Input(Input::Disconnected { connection: id })).await;
+        let gone = match u64::try_from(silent.as_millis()).unwrap_or(u64::MAX) {
+            0 => Input::Disconnected { connection: id },
+            silent_ms => Input::Lost { connection: id, silent_ms },
+        };
+        let _ = self.arrivals.send(Arrival::Input(gone)).await;
     }
 
     async fn listen(self, id: ConnectionId, connection: Connection, outbox: Outbox) -> Closed {
@@ -221,7 +230,7 @@ impl Ear {
 fn signal(bytes: bytes::Bytes) -> Option<Command> {
     let frame = Frame::from_datagram(bytes).ok()?;
     let command = Command::decode(&frame).ok()??;
-    matches!(command, Command::Typing(_) | Command::Idle(_)).then_some(command)
+    matches!(command, Command::Typing(_) | Command::Idle(_) | Command::Activity(_)).then_some(command)
 }
 
 fn count_refused(error: AuthError) {

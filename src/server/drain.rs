@@ -255,6 +255,7 @@ mod tests {
             arrivals,
             keyring: Arc::new(Keyring::new(&[]).unwrap()),
             hello_timeout: Duration::from_secs(1),
+            silences: crate::transport::Limits::default().silences(),
             last_id: Arc::new(AtomicU64::new(0)),
         };
         let admission = Admission::new(1, 1);

@@ -174,6 +174,7 @@ async fn run(
         arrivals,
         keyring,
         hello_timeout: Duration::from_millis(config.limits.hello_timeout_ms.into()),
+        silences: accept::limits(&config).silences(),
         last_id: Arc::new(AtomicU64::new(0)),
     };
     let mut tasks = JoinSet::new();

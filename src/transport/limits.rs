@@ -1,6 +1,7 @@
 //! Every number that bounds a peer: windows, streams, queues, times. One table, so that an operator
 //! and a reader find them together.
 
+use super::connection::{Closed, LostReason};
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 use std::{sync::Arc, time::Duration};
 
@@ -64,7 +65,7 @@ impl Default for Limits {
             receive_window: 768 << 10,
             send_window: 512 << 10,
             datagram_buffer: 64 << 10,
-            idle_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(25),
             keep_alive: Duration::from_secs(10),
             incoming_max: 2_048,
             retry_above_per_s: 500,
@@ -76,7 +77,7 @@ impl Default for Limits {
             field_section_bytes: 16 << 10,
             session_idle: Duration::from_secs(10),
             sessions: 8,
-            ping_every: Duration::from_secs(25),
+            ping_every: Duration::from_secs(10),
             pong_within: Duration::from_secs(10),
         }
     }
@@ -88,6 +89,16 @@ impl Limits {
 
     pub(super) fn outbox_bound(&self) -> usize {
         self.outbox_bytes.max(Self::OUTBOX_BYTES_MIN)
+    }
+
+    /// How long clients are silent before they are given up.
+    #[must_use]
+    pub fn silences(&self) -> Silences {
+        // A ping goes out some time after the last sign of life, and the deadline counts from the ping.
+        Silences {
+            timed_out: self.idle_timeout + self.keep_alive / 2,
+            no_pong: self.pong_within + self.ping_every / 2,
+        }
     }
 
     /// What quinn is told. Every connection starts with the native number of streams; HTTP/3
@@ -106,5 +117,24 @@ impl Limits {
             .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle_ms))))
             .keep_alive_interval(Some(self.keep_alive));
         Arc::new(config)
+    }
+}
+
+/// How long a client has most likely been silent when it is given up: right to within half the time between two pings.
+#[derive(Debug, Clone, Copy)]
+pub struct Silences {
+    timed_out: Duration,
+    no_pong: Duration,
+}
+
+impl Silences {
+    /// The silence before a connection ended so; none when the client, or we, said so.
+    #[must_use]
+    pub fn before(&self, closed: &Closed) -> Duration {
+        match closed {
+            Closed::Lost(LostReason::TimedOut) => self.timed_out,
+            Closed::Silent => self.no_pong,
+            _ => Duration::ZERO,
+        }
     }
 }

@@ -31,7 +31,7 @@ pub mod webtransport;
 
 pub use connection::{Closed, Connection, Inbound, Lane, LostReason, Misbehaved};
 pub use endpoint::{Endpoint, EndpointConfig, Established, Pending};
-pub use limits::Limits;
+pub use limits::{Limits, Silences};
 pub use origin::Origins;
 pub use outbox::{Class, Outbox, Outgoing, Pushed};
 pub use path::{Path, TransportKind};

@@ -183,7 +183,9 @@ impl Driver {
             Arrival::Opened(connection, peer) => self.outlets.open(connection, peer),
             Arrival::Input(input) => {
                 match &input {
-                    Input::Disconnected { connection } => self.outlets.closed(*connection),
+                    Input::Disconnected { connection } | Input::Lost { connection, .. } => {
+                        self.outlets.closed(*connection);
+                    }
                     Input::Command { command, .. } => {
                         let kind = command_name(command.kind());
                         counter!(name::COMMANDS, "kind" => kind).increment(1);

@@ -325,7 +325,7 @@ impl Chat {
             Some(EventBody::StatusChanged(change)) => {
                 format!("the conversation is {:?}", change.status).to_lowercase()
             }
-            None => format!("something happened that this program does not know (seq {})", entry.seq),
+            _ => format!("something happened that this program does not show (seq {})", entry.seq),
         }
     }
 }
