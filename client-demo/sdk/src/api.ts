@@ -4,23 +4,22 @@
  * Promises of the whole surface: callbacks run in order, one at a time, never inside a call of the application; a
  * callback that throws does not stop the others; whatever rejects does so with a `DuetError`.
  */
+import type { Conversation } from './api-conversation';
 import type { DuetError } from './errors';
 import type {
   Availability,
-  Content,
   ConversationKind,
-  ConversationStatus,
   Durability,
-  HistoryPage,
   InboxEntry,
   Me,
-  Member,
   Message,
   MessageStatus,
   Position,
   Presence,
   TimelineEntry,
 } from './values';
+
+export type * from './api-conversation';
 
 /**
  * Where a server listens: `https://host:port` (a bare `host:port` means the same), or the two carriers apart, which
@@ -168,12 +167,31 @@ export interface ClientEvents {
   state: StateChange;
   /** A message of a subscribed conversation, one's own echo included; `live` is false for the backlog. */
   'message.created': { readonly conversation: string; readonly message: Message; readonly live: boolean };
+  /**
+   * A loaded message was edited, deleted or reacted to; one's own change is told at once, and again when it is accepted or refused
+   * (`message.pending` says how it stands). `live` is false for the backlog.
+   */
+  'message.updated': {
+    readonly conversation: string;
+    readonly message: Message;
+    readonly change: 'edited' | 'deleted' | 'reacted';
+    readonly by: string | undefined;
+    readonly live: boolean;
+  };
   /** An own message came further, or failed. */
   'message.status': {
     readonly conversation: string;
     readonly id: string;
     readonly status: MessageStatus;
     readonly message: Message;
+    readonly error: DuetError | undefined;
+  };
+  /** An own change of the message at `target` was queued, accepted, or refused; `retry` and `discard` take its `id`. */
+  'change.status': {
+    readonly conversation: string;
+    readonly id: string;
+    readonly target: number;
+    readonly status: 'queued' | 'accepted' | 'failed';
     readonly error: DuetError | undefined;
   };
   /** A member has received or read more. */
@@ -196,113 +214,6 @@ export interface ClientEvents {
   /** Something went wrong that no call of the application can report. */
   error: DuetError;
 }
-
-/** What is wanted of a subscription's beginning; one of the two. */
-export interface SubscribeOptions {
-  /** Begin with at most so many of the latest events, 0 to 500. */
-  readonly latest?: number;
-  /** Continue behind a position that the application has kept together with its own copy of the messages. */
-  readonly after?: Position;
-}
-
-/** What is wanted of a message. */
-export interface SendOptions {
-  /** Default: the client's, else `accepted`. */
-  readonly durability?: Durability;
-  /** The seq of the message to which it replies. */
-  readonly replyTo?: number;
-}
-
-/** A message on its way: the local echo, and what becomes of it. */
-export interface Sent {
-  /** The message's id, the same through every retry and reload. */
-  readonly id: string;
-  /** How far it is now. */
-  readonly status: MessageStatus;
-  /** The message as it is now. */
-  readonly message: Message;
-  /** Resolves when the server has accepted it, rejects when it failed. Need not be awaited. */
-  accepted(): Promise<Message>;
-}
-
-/** One conversation. The same object for the same id. */
-export interface Conversation {
-  readonly id: string;
-  readonly subscription: 'unsubscribed' | 'subscribing' | 'subscribed';
-  /** `undefined` until the first subscription stands. */
-  readonly kind: ConversationKind | undefined;
-  readonly status: ConversationStatus | undefined;
-  readonly subject: string | undefined;
-  /** The responsible agent's user id. */
-  readonly assignee: string | undefined;
-  /** By join; empty for groups above 200. */
-  readonly members: readonly Member[];
-  readonly memberCount: number;
-  /** Seq of the last event. */
-  readonly head: number;
-  /** Where this client stands. */
-  readonly position: Position | undefined;
-  /** Up to where this user has read. */
-  readonly read: number;
-  /** Messages of others that this user has not read. */
-  readonly unread: number;
-  /** User ids of the others who type now. */
-  readonly typists: readonly string[];
-  /** What is loaded, ascending, own messages that are not accepted yet at its end. At most 2,000 entries. */
-  readonly timeline: readonly TimelineEntry[];
-  /** The messages of {@link timeline}. */
-  readonly messages: readonly Message[];
-  /** The message with this id, if it is loaded. */
-  message(id: string): Message | undefined;
-
-  /** Shows the conversation: resolves when the backlog is there; keeps itself up to date until `unsubscribe`. */
-  subscribe(options?: SubscribeOptions): Promise<void>;
-  unsubscribe(): void;
-  /**
-   * Queues a message and returns at once; works while disconnected. Throws `outbox_full` or `too_large`.
-   * A string is text.
-   */
-  send(content: string | Content, options?: SendOptions): Sent;
-  /** Sends a failed message again: as the same one where that is safe, else as a new one. */
-  retry(id: string): Sent;
-  /** Takes a failed message out of the outbox. */
-  discard(id: string): void;
-  /** A page of the past; `limit` 1 to 500, default 50. A page that adjoins {@link timeline} is added to it. */
-  history(options?: {
-    readonly before?: number;
-    readonly after?: number;
-    readonly limit?: number;
-  }): Promise<HistoryPage>;
-  /** The user has seen every event up to `seq` (default: the last one). Never goes back. */
-  markRead(seq?: number): void;
-  readonly typing: {
-    /** Call on every keystroke; what leaves the machine is limited to what is needed. */
-    keystroke(): void;
-    stop(): void;
-  };
-
-  /** Staff: makes an agent responsible; without a name, oneself. Rejects with `conflict` when another was first. */
-  assign(agent?: string): Promise<void>;
-  /** Staff: the conversation is dealt with. */
-  resolve(): Promise<void>;
-  /** Ends the conversation for good. */
-  close(): Promise<void>;
-  addMembers(users: readonly string[]): Promise<void>;
-  removeMember(user: string): Promise<void>;
-
-  /** Like the client's `on`, for events of this conversation only. Returns the way to stop. */
-  on<K extends ConversationEvent>(event: K, listener: (data: ClientEvents[K]) => void): () => void;
-}
-
-/** Events that belong to one conversation. */
-export type ConversationEvent =
-  | 'message.created'
-  | 'message.status'
-  | 'receipt.updated'
-  | 'typing.started'
-  | 'typing.stopped'
-  | 'conversation.updated'
-  | 'discontinuity';
 
 /** The list of the user's conversations; of staff, with the tenant's support conversations. */
 export interface Inbox {

@@ -29,10 +29,51 @@ export type Durability = 'ephemeral' | 'accepted' | 'mirrored';
  */
 export type MessageStatus = 'queued' | 'accepted' | 'mirrored' | 'delivered' | 'read' | 'failed';
 
+/** What a card shows besides its texts; all of it hostile until drawn as text. */
+export interface CardImage {
+  /** Begins with `https:`. */
+  readonly url: string;
+  readonly alt: string;
+  readonly width: number | undefined;
+  readonly height: number | undefined;
+}
+
+/** A labelled value of a card; two `short` ones fit a line. */
+export interface CardField {
+  readonly label: string;
+  readonly value: string;
+  readonly short: boolean;
+}
+
+/** A button of a card: says something ({@link Conversation.choose}), or opens an `https:` address. */
+export type CardButton =
+  { readonly label: string; readonly value: string } | { readonly label: string; readonly url: string };
+
+/** An answer that is offered for as long as the card is the last message. */
+export interface QuickReply {
+  readonly label: string;
+  readonly value: string;
+}
+
+/** A structured message. */
+export interface Card {
+  /** What it says where cards are not known. */
+  readonly fallback: string;
+  readonly title?: string | undefined;
+  readonly text?: string | undefined;
+  readonly image?: CardImage | undefined;
+  readonly fields?: readonly CardField[] | undefined;
+  readonly buttons?: readonly CardButton[] | undefined;
+  readonly quickReplies?: readonly QuickReply[] | undefined;
+  /** In an answer to a card: the value that was chosen. */
+  readonly reply?: string | undefined;
+}
+
 /** What was said. `other` carries the application's own formats (1024 and above) and binary data (2). */
 export type Content =
   | { readonly format: 'text'; readonly text: string }
   | { readonly format: 'json'; readonly value: unknown }
+  | { readonly format: 'card'; readonly card: Card }
   | { readonly format: 'other'; readonly number: number; readonly bytes: Uint8Array };
 
 /** The authenticated user of a client. */
@@ -68,10 +109,31 @@ export interface Member {
   readonly presence: Presence | undefined;
 }
 
+/** Who reacted how to a message. */
+export interface Reaction {
+  readonly emoji: string;
+  /** User ids, in the order in which they reacted. */
+  readonly users: readonly string[];
+  /** Whether this client's user is among them. */
+  readonly own: boolean;
+}
+
+/** A change of a message that this user has made and that is not accepted yet, or was refused (`error`). */
+export interface PendingChange {
+  /** For `retry` and `discard`. */
+  readonly id: string;
+  readonly type: 'edit' | 'delete' | 'react';
+  readonly at: number;
+  readonly error: DuetError | undefined;
+}
+
 /** A message, one's own or somebody else's. */
 export interface Message {
   readonly kind: 'message';
-  /** The author's id of it, a UUIDv7; never changes, so it is the key of a list. */
+  /**
+   * The author's id of it, a UUIDv7; never changes, so it is the key of a list. A message that was deleted before it was loaded
+   * has lost its id, and is called by its place.
+   */
   readonly id: string;
   readonly conversation: string;
   /** Its place in the conversation's log; `undefined` until it is accepted, and for ephemeral messages. */
@@ -83,8 +145,18 @@ export interface Message {
   /** Whether this client's user wrote it. */
   readonly own: boolean;
   readonly content: Content;
-  /** The text, if the content is text, else an empty string. */
+  /** The words: a text, what a card says where cards are not known, else an empty string. */
   readonly text: string;
+  /** When the content was last changed; `undefined`: never. */
+  readonly edited: { readonly at: number } | undefined;
+  /** The message is gone: it has no content. */
+  readonly deleted: { readonly at: number; readonly by: string | undefined } | undefined;
+  /** In the order in which each appeared first. */
+  readonly reactions: readonly Reaction[];
+  /** A note among staff: visitors never see it. */
+  readonly private: boolean;
+  /** One's own latest change that is not accepted yet; shown already unless it has failed. */
+  readonly pending: PendingChange | undefined;
   /** The seq of the message to which it replies. */
   readonly replyTo: number | undefined;
   /** Meaningful for own messages; `accepted` for those of others. */
@@ -144,6 +216,16 @@ export interface StatusChanged extends SystemEvent {
   readonly status: ConversationStatus;
 }
 
+/** Something that happened, told by a back end: a line without an author. */
+export interface SystemTold extends SystemEvent {
+  readonly kind: 'system';
+  /** What happened, for programs. */
+  readonly name: string;
+  readonly content: Content;
+  /** What happened, for people; empty where the content is no text. */
+  readonly text: string;
+}
+
 /** One entry of a conversation's log, as a chat view shows it. */
 export type TimelineEntry =
   | Message
@@ -152,7 +234,8 @@ export type TimelineEntry =
   | MemberLeft
   | MemberIdentified
   | ConversationAssigned
-  | StatusChanged;
+  | StatusChanged
+  | SystemTold;
 
 /** A page of the past, ascending. */
 export interface HistoryPage {

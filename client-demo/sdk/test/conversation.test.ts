@@ -235,7 +235,7 @@ describe('the life of a conversation', () => {
     rig.server.append('cleo', 6, encode(EVENT_BODIES.StatusChanged[1], { status: 'queued' }));
     rig.subscribed();
     const feed = rig.machine.conversations.feed(CONVERSATION);
-    expect([feed.timeline.entries[0]?.kind, feed.status]).toEqual(['status.changed', 'active']);
+    expect([feed.timeline.entries[0]?.kind, feed.standing.status]).toEqual(['status.changed', 'active']);
   });
 
   it('is told by its events', () => {
@@ -246,10 +246,14 @@ describe('the life of a conversation', () => {
     rig.server.append(undefined, 5, encode(EVENT_BODIES.Assigned[1], { agent: 'cleo' }));
     rig.server.append('cleo', 6, encode(EVENT_BODIES.StatusChanged[1], { status: 'resolved' }));
     rig.advance(100);
-    expect([feed.assignee, feed.status, feed.roster.list[0]?.name]).toEqual(['cleo', 'resolved', 'Cleo']);
+    expect([feed.standing.assignee, feed.standing.status, feed.standing.roster.list[0]?.name]).toEqual([
+      'cleo',
+      'resolved',
+      'Cleo',
+    ]);
     rig.server.append('cleo', 4, encode(EVENT_BODIES.MemberLeft[1], { user: 'cleo' }));
     rig.advance(100);
-    expect(feed.roster.list).toEqual([]);
+    expect(feed.standing.roster.list).toEqual([]);
     const kinds = rig.of('conversation.updated').flatMap(({ entry }) => entry?.kind ?? []);
     expect(kinds).toEqual(['member.joined', 'assigned', 'status.changed', 'member.left']);
   });

@@ -53,6 +53,10 @@ export class FakeServer {
   readonly logs = new Map<string, Event[]>();
   readonly members = new Map<string, Member[]>();
   readonly received: Command[] = [];
+  /** Calls that nobody has answered yet. */
+  readonly calls: CommandOf<'Call'>[] = [];
+  /** Whether bits of capabilities are granted besides that for datagrams. */
+  capabilities = 0xffff_ffffn;
   /** The code with which opening a conversation is refused. */
   refuseOpen: (conversation: string) => number | undefined = () => undefined;
   /** Most events of a backlog; behind a longer one the server begins later and says so. */
@@ -176,6 +180,13 @@ export class FakeServer {
       case 'Publish':
         this.#publish(connection, lane, command.body);
         break;
+      case 'Amend':
+      case 'Note':
+        this.#amend(connection, lane, command);
+        break;
+      case 'Call':
+        this.calls.push(command.body);
+        break;
       case 'Close':
         connection.lanes.delete(lane);
         break;
@@ -227,7 +238,7 @@ export class FakeServer {
         peers: this.peers,
         serverTimeMs: this.time(),
         tokenExpiresMs: this.tokenExpiresMs,
-        capabilities: 1n,
+        capabilities: this.capabilities,
         limits: this.limits,
       },
     });
@@ -303,6 +314,32 @@ export class FakeServer {
     this.#tell(connection, lane, { type: 'Published', body: published });
   }
 
+  /** Changes and notes become events like messages do. */
+  #amend(connection: Connection, lane: number, command: Extract<Command, { type: 'Amend' | 'Note' }>): void {
+    const { id, durability } = command.body;
+    const verdict = this.judge({
+      id,
+      durability,
+      content: { format: 0, body: new Uint8Array() },
+      replyTo: undefined,
+    });
+    if (typeof verdict === 'object') {
+      const subject = { type: 'message', value: id } as const;
+      this.#tell(connection, lane, { type: 'Refused', body: { subject, message: '', ...verdict } });
+      return;
+    }
+    const before = this.#seen.get(id);
+    if (before === undefined) {
+      const [kind, body] = command.type === 'Note' ? noteEvent(command.body) : changeEvent(command.body);
+      const conversation = connection.lanes.get(lane) ?? '';
+      this.#seen.set(id, this.append(connection.user, kind, body, conversation).seq);
+    }
+    if (verdict === 'silence') return;
+    const seq = this.#seen.get(id) ?? 0;
+    const rest = { durability, replicas: 1, duplicate: before !== undefined } as const;
+    this.#tell(connection, lane, { type: 'Published', body: { id, seq, atMs: this.time(), ...rest } });
+  }
+
   #history(connection: Connection, lane: number, ask: CommandOf<'HistoryRequest'>): void {
     const { request, conversation, page, limit } = ask;
     const log = this.log(conversation);
@@ -311,6 +348,22 @@ export class FakeServer {
     const more = all.length > events.length;
     this.#tell(connection, lane, { type: 'HistoryPage', body: { request, conversation, events, more } });
   }
+}
+
+function changeEvent({ id, change }: CommandOf<'Amend'>): [number, Uint8Array] {
+  switch (change.type) {
+    case 'edit':
+      return [7, encode(EVENT_BODIES.Edited[1], { id, ...change.value })];
+    case 'delete':
+      return [8, encode(EVENT_BODIES.Deleted[1], { id, ...change.value })];
+    case 'react':
+      return [9, encode(EVENT_BODIES.Reacted[1], { id, ...change.value })];
+  }
+}
+
+function noteEvent({ id, content, replyTo }: CommandOf<'Note'>): [number, Uint8Array] {
+  const body = encode(EVENT_BODIES.Message[1], { id, content, replyTo });
+  return [12, encode(EVENT_BODIES.Private[1], { kind: 1, body })];
 }
 
 /** A member who has received and read nothing yet. */

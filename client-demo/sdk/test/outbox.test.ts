@@ -165,7 +165,7 @@ describe('a message', () => {
     rig.advance(30_000);
     expect(rig.server.texts()).toEqual([]);
     rig.do(() => {
-      expect(rig.machine.conversations.retry(rig.now, CONVERSATION, id).id).not.toBe(id);
+      expect(rig.machine.conversations.retry(rig.now, CONVERSATION, id)?.id).not.toBe(id);
     });
     rig.advance(500);
     expect(rig.server.texts()).toEqual(['old']);

@@ -28,7 +28,8 @@ function told(rig: Rig): string[] {
 
 const missedTexts = Array.from({ length: MISSED }, (_, i) => `missed ${i + 1}`);
 
-describe('a resumed session', () => {
+// Thousands of frames take a while on a busy machine.
+describe('a resumed session', { timeout: 60_000 }, () => {
   it('tells five thousand missed messages, each once and in order', () => {
     const rig = new Rig().subscribed();
     miss(rig, MISSED);
@@ -41,16 +42,16 @@ describe('a resumed session', () => {
 
   it('tells them so when the connection breaks again and again on the way', () => {
     const rig = new Rig({ seed: 5 }).subscribed();
-    miss(rig, MISSED);
+    miss(rig, 2_000);
     for (let part = 0; part < 20; part++) {
       // Each connection brings a part only: the rest is lost on the way.
-      rig.frames = 120 + Math.floor(rig.unit() * 200);
+      rig.frames = 50 + Math.floor(rig.unit() * 80);
       rig.advance(1_200);
       rig.drop();
     }
     rig.frames = Infinity;
     rig.advance(30_000);
-    expect(told(rig)).toEqual(missedTexts);
+    expect(told(rig)).toEqual(missedTexts.slice(0, 2_000));
     expect(rig.of('discontinuity')).toEqual([]);
   });
 

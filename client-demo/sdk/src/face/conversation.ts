@@ -1,5 +1,7 @@
 /** One conversation, as the application holds it: a view on the machine's feed, and the calls that concern it. */
 import type {
+  ChangeOptions,
+  Changing,
   ClientEvents,
   Conversation,
   ConversationEvent,
@@ -10,6 +12,7 @@ import type {
 import type { Emitter } from '../emitter';
 import { DuetError } from '../errors';
 import type { Driver } from '../host/driver';
+import type { Conversations } from '../machine/conversations';
 import type { Feed } from '../machine/feed';
 import type { Command } from '../protocol/command';
 import { Code } from '../protocol/reject';
@@ -21,9 +24,10 @@ import type {
   Member,
   Message,
   Position,
+  QuickReply,
   TimelineEntry,
 } from '../values';
-import { SentMessage } from './sent';
+import { SentChange, SentMessage } from './sent';
 
 const HISTORY_LIMIT = 50;
 
@@ -60,31 +64,35 @@ export class ConversationFace implements Conversation {
   }
 
   get kind(): ConversationKind | undefined {
-    return this.#feed.kind;
+    return this.#feed.standing.kind;
   }
 
   get status(): ConversationStatus | undefined {
-    return this.#feed.status;
+    return this.#feed.standing.status;
   }
 
   get subject(): string | undefined {
-    return this.#feed.subject;
+    return this.#feed.standing.subject;
   }
 
   get assignee(): string | undefined {
-    return this.#feed.assignee;
+    return this.#feed.standing.assignee;
   }
 
   get members(): readonly Member[] {
-    return this.#feed.roster.list;
+    return this.#feed.standing.roster.list;
   }
 
   get memberCount(): number {
-    return this.#feed.roster.count;
+    return this.#feed.standing.roster.count;
   }
 
   get head(): number {
     return this.#feed.head;
+  }
+
+  get first(): number {
+    return this.#feed.timeline.first ?? 0;
   }
 
   get position(): Position | undefined {
@@ -157,9 +165,33 @@ export class ConversationFace implements Conversation {
     });
   }
 
-  retry(id: string): Sent {
+  note(content: string | Content, options: SendOptions = {}): Sent {
     return this.#driver.run((machine, now) => {
-      return new SentMessage(this.#driver, machine.conversations.retry(now, this.id, id));
+      return new SentMessage(this.#driver, machine.conversations.send(now, this.id, content, options, true));
+    });
+  }
+
+  choose(card: Message, { label, value }: QuickReply): Sent {
+    const options = card.seq === undefined ? {} : { replyTo: card.seq };
+    if (value === label) return this.send(label, options);
+    return this.send({ format: 'card', card: { fallback: label, reply: value } }, options);
+  }
+
+  edit(seq: number, content: string | Content, options: ChangeOptions = {}): Changing {
+    return this.#change({ type: 'edit', target: seq, content }, options);
+  }
+
+  delete(seq: number, options: ChangeOptions = {}): Changing {
+    return this.#change({ type: 'delete', target: seq }, options);
+  }
+
+  react(seq: number, emoji: string, on = true): Changing {
+    return this.#change({ type: 'react', target: seq, emoji, on }, {});
+  }
+
+  retry(id: string): void {
+    this.#driver.run((machine, now) => {
+      machine.conversations.retry(now, this.id, id);
     });
   }
 
@@ -210,6 +242,13 @@ export class ConversationFace implements Conversation {
   on<K extends ConversationEvent>(event: K, listener: (data: ClientEvents[K]) => void): () => void {
     return this.#emitter.on(event, data => {
       if (data.conversation === this.id || data.conversation === undefined) listener(data);
+    });
+  }
+
+  #change(change: Parameters<Conversations['change']>[2], options: ChangeOptions): Changing {
+    return this.#driver.run((machine, now) => {
+      const id = machine.conversations.change(now, this.id, change, options);
+      return new SentChange(this.#emitter, id);
     });
   }
 

@@ -1,5 +1,6 @@
-/** A message on its way, as `send` returns it: the echo, kept up to date, and a promise of its acceptance. */
-import type { Sent } from '../api';
+/** What is on its way, as `send` and `edit` return it: the echo of a message, kept up to date, and a promise of acceptance. */
+import type { Changing, ClientEvents, Sent } from '../api';
+import type { Emitter } from '../emitter';
 import { DuetError } from '../errors';
 import type { Driver } from '../host/driver';
 import { Code } from '../protocol/reject';
@@ -39,5 +40,32 @@ export class SentMessage implements Sent {
       if (this.#message.status !== 'queued') this.#settle(this.#message);
     });
     return this.#accepted;
+  }
+}
+
+/** Follows one change of a message. */
+export class SentChange implements Changing {
+  readonly id: string;
+  #outcome: ClientEvents['change.status'] | undefined;
+  #settle: ((outcome: ClientEvents['change.status']) => void) | undefined;
+
+  constructor(emitter: Emitter<ClientEvents>, id: string) {
+    this.id = id;
+    const stop = emitter.on('change.status', event => {
+      if (event.id !== id || event.status === 'queued') return;
+      stop();
+      this.#outcome = event;
+      this.#settle?.(event);
+    });
+  }
+
+  accepted(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#settle = ({ error }) => {
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      if (this.#outcome !== undefined) this.#settle(this.#outcome);
+    });
   }
 }

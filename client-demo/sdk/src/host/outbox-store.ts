@@ -5,6 +5,7 @@
  * storage, at once, and the note is taken away when the database has the message. Without a database the notes are what
  * is left. Nothing here is on the way of a message: the machine sends without waiting for it.
  */
+import { isAct } from '../machine/acts';
 import type { OutboxEntry } from '../machine/effect';
 import { type Area, fromBase64, isRecord, parsed, toBase64 } from './storage';
 
@@ -120,8 +121,8 @@ function readNote(text: string | undefined): OutboxRecord | undefined {
 /** Another version of this library, or somebody else's script, may have written what is found. */
 function isOutboxRecord(value: unknown): value is OutboxRecord {
   if (!isRecord(value) || typeof value['tab'] !== 'string' || !isRecord(value['entry'])) return false;
-  const { id, conversation, owner, content, durability, queuedAt } = value['entry'];
+  const { id, conversation, owner, act, content, durability, queuedAt } = value['entry'];
   const texts = [id, conversation, owner, durability].every(text => typeof text === 'string');
-  if (!texts || typeof queuedAt !== 'number' || !isRecord(content)) return false;
+  if (!texts || !isAct(act) || typeof queuedAt !== 'number' || !isRecord(content)) return false;
   return typeof content['format'] === 'number' && content['body'] instanceof Uint8Array;
 }

@@ -2,17 +2,17 @@
  * All conversations of a client: which lane belongs to which, and the way of one's own messages from the outbox through a
  * lane into the log. A lane is opened for a conversation that is shown, and for one in which something waits to be sent.
  */
-import type { SendOptions } from '../api';
+import type { ChangeOptions, SendOptions } from '../api';
 import { DuetError } from '../errors';
 import type { Durability } from '../protocol/command';
 import type { Delivery, Published, Refusal } from '../protocol/delivery';
 import { newMessageId } from '../protocol/ids';
-import { Code, isRetryable } from '../protocol/reject';
 import type { Content, Message, Presence } from '../values';
-import { fromWire, message as messageOf, toWire } from './convert';
+import { message as messageOf } from './convert';
 import { earlier, type Entropy, type Out, type OutboxEntry, type SavedPosition } from './effect';
 import { Feed } from './feed';
-import { Outbox } from './outbox';
+import type { Outbox } from './outbox';
+import { Outgoing } from './outgoing';
 
 /** What the conversations need to know of the rest of the client. */
 export interface Context {
@@ -34,21 +34,14 @@ export interface Context {
   partly(missing: readonly string[]): void;
   serverTime(now: number): number;
   messageBytesMax(): number;
+  /** Whether the server takes notes and changes; `undefined` while that is not known. */
+  amends(): boolean | undefined;
 }
-
-/** How long to hold a message that was refused for now, when the server does not say, milliseconds. */
-const HOLD_MS = 1_000;
-/** Refusals after which an id can no longer be told from a repetition. */
-const SPENT: readonly number[] = [
-  Code.OUTBOX_EXPIRED,
-  Code.DUPLICATE_UNKNOWN,
-  Code.DUPLICATE_DIFFERS,
-  Code.CLOCK_SKEW,
-];
 
 /** The conversations of a client. */
 export class Conversations {
   readonly #context: Context;
+  readonly #outgoing: Outgoing;
   readonly #outbox: Outbox;
   readonly #feeds = new Map<string, Feed>();
   readonly #byLane = new Map<number, Feed>();
@@ -61,7 +54,8 @@ export class Conversations {
 
   constructor(context: Context) {
     this.#context = context;
-    this.#outbox = new Outbox(context.out, context.outboxMessagesMax, context.outboxBytesMax);
+    this.#outgoing = new Outgoing({ ...context, feed: id => this.feed(id) });
+    this.#outbox = this.#outgoing.outbox;
   }
 
   /** The conversation with this id; made if it is new. */
@@ -76,13 +70,15 @@ export class Conversations {
           me: () => this.#context.me(),
           epoch: () => this.#context.epoch(),
           nextLane: lane => this.#assign(lane),
-          settled: message => this.#outbox.remove(message),
+          settled: message => {
+            this.#outgoing.settled(message);
+          },
         },
         backlog,
         positions.find(position => position.conversation === id),
       );
       this.#feeds.set(id, feed);
-      for (const entry of this.#outbox.entries(id)) feed.timeline.echo(this.#echoOf(entry));
+      for (const entry of this.#outbox.entries(id)) this.#outgoing.echo(feed, entry);
     }
     return feed;
   }
@@ -104,74 +100,47 @@ export class Conversations {
     return this.#outbox.waiting(this.#context.owner()).length > 0;
   }
 
-  /** Queues a message. Throws `outbox_full` or `too_large`. */
-  send(now: number, conversation: string, content: string | Content, options: SendOptions): Message {
-    const wire = toWire(content);
-    const max = this.#context.messageBytesMax();
-    if (wire.body.length > max) {
-      throw new DuetError(Code.TOO_LARGE, `${wire.body.length} bytes are above the limit of ${max}`);
-    }
-    if (options.durability === 'ephemeral' && this.#context.out.link === undefined) {
-      throw new DuetError(Code.TRANSPORT_CLOSED, 'an ephemeral message does not wait for a connection');
-    }
-    const queuedAt = this.#context.serverTime(now);
-    const feed = this.feed(conversation);
-    const entry: OutboxEntry = {
-      id: newMessageId(queuedAt, this.#context.entropy.bytes(10)),
-      conversation,
-      owner: this.#context.owner(),
-      content: wire,
-      replyTo: options.replyTo,
-      durability: options.durability ?? this.#context.durability,
-      queuedAt,
-      failed: undefined,
-    };
-    this.#outbox.add(entry);
-    const message = this.#echoOf(entry);
-    feed.timeline.echo(message);
-    this.#context.out.emit('message.created', { conversation, message, live: true });
+  /** Queues a message, or (`note`) a note among staff. Throws `outbox_full` or `too_large`. */
+  send(
+    now: number,
+    conversation: string,
+    content: string | Content,
+    options: SendOptions,
+    note = false,
+  ): Message {
+    const message = this.#outgoing.send(now, conversation, content, options, note);
     this.pump(now, conversation);
     return message;
   }
 
-  /** Sends a failed message again, as a new one where its old id can no longer be told from a repetition. */
-  retry(now: number, conversation: string, id: string): Message {
-    const entry = this.#outbox.find(id);
-    if (entry?.failed === undefined) throw new DuetError(Code.NOT_FOUND, 'no failed message has this id');
-    if (SPENT.includes(entry.failed.code)) {
-      this.discard(conversation, id);
-      const { replyTo, durability } = entry;
-      const options = replyTo === undefined ? { durability } : { durability, replyTo };
-      return this.send(now, conversation, fromWire(entry.content), options);
-    }
-    this.#outbox.revive(id);
-    const feed = this.feed(conversation);
-    const message = feed.timeline.queued(id);
-    if (message !== undefined) feed.tell(message);
+  /** Queues a change of a message, which is shown at once; returns the change's id. */
+  change(
+    now: number,
+    conversation: string,
+    change: Parameters<Outgoing['change']>[2],
+    options: ChangeOptions,
+  ): string {
+    const id = this.#outgoing.change(now, conversation, change, options);
     this.pump(now, conversation);
-    return message ?? this.#echoOf({ ...entry, failed: undefined });
+    return id;
   }
 
-  /** Takes a failed message away. */
+  /** Tries what failed again; returns it if it is a message. */
+  retry(now: number, conversation: string, id: string): Message | undefined {
+    const message = this.#outgoing.retry(now, conversation, id);
+    this.pump(now, conversation);
+    return message;
+  }
+
+  /** Takes away what failed. */
   discard(conversation: string, id: string): void {
-    if (this.#outbox.find(id)?.failed === undefined) return;
-    this.#outbox.remove(id);
-    this.feed(conversation).timeline.discard(id);
-    this.#context.out.emit('conversation.updated', { conversation, entry: undefined });
+    this.#outgoing.discard(conversation, id);
   }
 
-  /** Messages of this user that an earlier page, or a tab that is gone, has left behind. */
+  /** What this user said in an earlier page, or in a tab that is gone. */
   restore(now: number, entries: readonly OutboxEntry[]): void {
-    for (const entry of entries) {
-      if (entry.owner !== this.#context.owner() || this.#outbox.find(entry.id) !== undefined) continue;
-      const known = this.#feeds.get(entry.conversation);
-      if (known?.timeline.find(entry.id) !== undefined) continue;
-      this.#outbox.add(entry, true);
-      const message = this.#echoOf(entry);
-      known?.timeline.echo(message);
-      this.#context.out.emit('message.created', { conversation: entry.conversation, message, live: true });
-      this.pump(now, entry.conversation);
-    }
+    const where = this.#outgoing.restore(entries, conversation => this.#feeds.get(conversation));
+    for (const conversation of new Set(where)) this.pump(now, conversation);
   }
 
   /** Sends what may be sent in a conversation, opening or finishing its lane as needed. */
@@ -185,11 +154,7 @@ export class Conversations {
     if (!waiting) return;
     feed.ensure(now);
     if (feed.lane === undefined || feed.phase === 'shut' || feed.phase === 'opening') return;
-    const entry = this.#outbox.take(now, conversation, owner);
-    if (entry === undefined) return;
-    const { id, content, replyTo, durability } = entry;
-    out.command(feed.lane, { type: 'Publish', body: { id, content, replyTo, durability } });
-    this.#context.expect(now);
+    if (this.#outgoing.sendNext(now, feed, feed.lane)) this.#context.expect(now);
   }
 
   /** A new connection: everything that is shown or waits to be sent gets a lane. */
@@ -206,7 +171,7 @@ export class Conversations {
   unlink(): void {
     this.#byLane.clear();
     this.#lanes = 0;
-    for (const entry of this.#outbox.takeEphemeral()) this.#failed(entry);
+    for (const entry of this.#outbox.takeEphemeral()) this.#outgoing.failed(entry);
     this.#outbox.grounded();
     for (const feed of this.#feeds.values()) feed.lost();
   }
@@ -274,7 +239,7 @@ export class Conversations {
 
   /** Somebody's presence changed: members show it. */
   seen(value: Presence): void {
-    for (const feed of this.#feeds.values()) feed.roster.seen(value);
+    for (const feed of this.#feeds.values()) feed.standing.roster.seen(value);
   }
 
   /** The conversation that a lane belongs to. */
@@ -293,7 +258,7 @@ export class Conversations {
 
   tick(now: number): void {
     for (const feed of this.#feeds.values()) feed.tick(now);
-    for (const entry of this.#outbox.expire(this.#context.serverTime(now))) this.#failed(entry);
+    for (const entry of this.#outbox.expire(this.#context.serverTime(now))) this.#outgoing.failed(entry);
     for (const conversation of this.#outbox.overdue(now)) {
       this.#outbox.grounded(conversation);
       this.feed(conversation).reopen(now);
@@ -322,30 +287,15 @@ export class Conversations {
   }
 
   #published(now: number, feed: Feed, published: Published): void {
-    const { id, seq, atMs, durability, replicas } = published;
-    if (seq !== 0) this.replicas = replicas;
-    if (this.#outbox.remove(id) !== undefined || feed.timeline.find(id)?.status === 'accepted') {
-      const mirrored = durability === 'mirrored' || replicas >= 2;
-      const message = feed.timeline.accepted(id, seq === 0 ? undefined : seq, atMs, {
-        mirrored,
-        replicas,
-      });
-      if (message !== undefined) feed.tell(message);
-      if (seq === 0) feed.timeline.discard(id);
-    }
+    if (published.seq !== 0) this.replicas = published.replicas;
+    this.#outgoing.published(feed, published);
     this.pump(now, feed.id);
   }
 
   #refused(now: number, feed: Feed, refusal: Refusal): void {
     const { subject, code, message, retryAfterMs } = refusal;
     if (subject.type === 'message') {
-      // "Not durable now" is for whoever asked for that much to decide; the rest of what may pass by itself waits.
-      if (isRetryable(code) && code !== Code.NOT_DURABLE_NOW) {
-        this.#outbox.hold(now, subject.value, Math.max(retryAfterMs, HOLD_MS));
-        return;
-      }
-      const entry = this.#outbox.fail(subject.value, code, message);
-      if (entry !== undefined) this.#failed(entry);
+      this.#outgoing.refused(now, subject.value, code, message, retryAfterMs);
       this.pump(now, feed.id);
     } else if (feed.phase === 'opening') {
       this.#ended(now, feed, code, message, retryAfterMs);
@@ -361,23 +311,7 @@ export class Conversations {
     if (error === undefined) return;
     this.#returned(feed.id, false);
     for (const { id, failed } of this.#outbox.entries(feed.id)) {
-      const entry = failed === undefined ? this.#outbox.fail(id, code, reason) : undefined;
-      if (entry !== undefined) this.#failed(entry);
+      if (failed === undefined) this.#outgoing.failed(this.#outbox.fail(id, code, reason));
     }
-  }
-
-  #failed(entry: OutboxEntry): void {
-    const feed = this.feed(entry.conversation);
-    const { code, message } = entry.failed ?? { code: Code.TRANSPORT_CLOSED, message: '' };
-    const shown = feed.timeline.failed(entry.id, new DuetError(code, message));
-    if (shown !== undefined) feed.tell(shown);
-  }
-
-  #echoOf(entry: OutboxEntry): Message {
-    const author = this.#context.me() ?? '';
-    const event = { seq: undefined, atMs: entry.queuedAt, author };
-    const message = messageOf(entry.conversation, event, entry, true);
-    if (entry.failed === undefined) return { ...message, status: 'queued' };
-    return { ...message, status: 'failed', error: new DuetError(entry.failed.code, entry.failed.message) };
   }
 }

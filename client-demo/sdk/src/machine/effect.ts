@@ -8,6 +8,7 @@ import type { DuetError } from '../errors';
 import type { Durability } from '../protocol/command';
 import { type Command, encodeCommand } from '../protocol/command';
 import type { Content } from '../protocol/event';
+import type { Act } from './acts';
 
 /** An address to dial, resolved from what the application gave. */
 export interface Address {
@@ -45,6 +46,8 @@ export interface OutboxEntry {
   readonly conversation: string;
   /** `tenant/user`; empty while the user is not known. Never sent for anybody else. */
   readonly owner: string;
+  /** What it is, if it is no message. */
+  readonly act?: Act | undefined;
   readonly content: Content;
   readonly replyTo: number | undefined;
   readonly durability: Durability;

@@ -14,10 +14,11 @@ import { DuetError } from '../errors';
 import type { Opened } from '../protocol/delivery';
 import type { Event } from '../protocol/event';
 import { Code, isRetryable } from '../protocol/reject';
-import type { ConversationKind, ConversationStatus, Message, Position, TimelineEntry } from '../values';
-import { entry as entryOf } from './convert';
+import type { Message, Position, TimelineEntry } from '../values';
+import type { Change } from './changes';
+import { reading } from './convert';
 import { earlier, type Out, type SavedPosition } from './effect';
-import { Roster } from './roster';
+import { Standing } from './standing';
 import { Timeline } from './timeline';
 
 /** How long a server may take to answer an open, milliseconds. */
@@ -43,16 +44,12 @@ export interface Surroundings {
 /** One conversation. */
 export class Feed {
   readonly id: string;
-  readonly timeline = new Timeline();
-  readonly roster = new Roster();
+  readonly timeline: Timeline;
+  readonly standing = new Standing();
   phase: 'shut' | 'opening' | 'backlog' | 'live' = 'shut';
   /** The application wants to see it. Otherwise a lane is open only to send. */
   wanted = false;
   lane: number | undefined;
-  kind: ConversationKind | undefined;
-  status: ConversationStatus | undefined;
-  subject: string | undefined;
-  assignee: string | undefined;
   head = 0;
   /** Events of kinds that this version does not know. */
   unknownEvents = 0;
@@ -67,13 +64,12 @@ export class Feed {
   #reopens = 0;
   #reopenedAt = 0;
   #openedBy: number | undefined;
-  /** Members and stage are those at this seq; events up to it are history and change nothing. */
-  #asOf = 0;
   #calls: number[] = [];
 
   constructor(id: string, around: Surroundings, backlog: number, saved: SavedPosition | undefined) {
     this.id = id;
     this.#around = around;
+    this.timeline = new Timeline(() => around.me());
     this.#latest = backlog;
     this.#saved = saved;
     this.#read = saved?.read ?? 0;
@@ -85,7 +81,7 @@ export class Feed {
   }
 
   get read(): number {
-    return Math.max(this.#read, this.roster.marks(this.#around.me() ?? '').read);
+    return Math.max(this.#read, this.standing.roster.marks(this.#around.me() ?? '').read);
   }
 
   subscribe(now: number, options: SubscribeOptions, call: number): void {
@@ -165,14 +161,10 @@ export class Feed {
     const seq = had === undefined || hole ? opened.after : had.seq;
     this.phase = 'backlog';
     this.#openedBy = undefined;
-    this.kind = opened.kind;
-    this.status = opened.status;
-    this.subject = opened.subject;
-    this.assignee = opened.assignee;
+    this.standing.opened(opened);
     this.head = Math.max(opened.head.seq, seq);
-    this.#asOf = opened.head.seq;
-    this.roster.reset(opened.members, opened.memberCount);
-    this.#sent = this.roster.marks(this.#around.me() ?? '');
+    this.#sent = this.standing.roster.marks(this.#around.me() ?? '');
+    this.timeline.begin(seq + 1);
     this.#moved(seq);
     this.#watermarks();
     this.#updated();
@@ -190,9 +182,35 @@ export class Feed {
     this.#moved(event.seq);
     this.head = Math.max(this.head, event.seq);
     this.#receiptAt ??= now + RECEIPT_EVERY_MS;
-    const entry = entryOf(this.id, event, this.#around.me());
-    if (entry === undefined) this.unknownEvents += 1;
-    else this.#show(entry);
+    const read = reading(this.id, event, this.#around.me());
+    if (read === undefined) this.unknownEvents += 1;
+    else if (read.kind === 'change') this.changed(read);
+    else if (read.kind !== 'nothing') this.#show(read);
+  }
+
+  /** A message was changed, as the log or the answer to one's own change says. */
+  changed(change: Change): void {
+    this.#around.settled(change.id);
+    const message = this.timeline.changed(change);
+    if (message !== undefined) this.updated(message, change.type, change.author);
+  }
+
+  /** Tells that a loaded message is another one now. */
+  updated(message: Message, change: 'edited' | 'deleted' | 'reacted', by: string | undefined): void {
+    if (!this.wanted) return;
+    const live = this.phase === 'live';
+    this.#around.out.emit('message.updated', { conversation: this.id, message, change, by, live });
+    this.#around.out.emit('conversation.updated', { conversation: this.id, entry: message });
+  }
+
+  /** A page of the past: its changes count whatever of it is shown. */
+  page(events: readonly Event[]): readonly TimelineEntry[] {
+    const read = events.map(event => reading(this.id, event, this.#around.me()));
+    for (const each of read) if (each?.kind === 'change') this.changed(each);
+    const entries = read.filter(
+      each => each !== undefined && each.kind !== 'change' && each.kind !== 'nothing',
+    );
+    return this.timeline.join(entries, events[0]?.seq ?? 0, events.at(-1)?.seq ?? 0);
   }
 
   caughtUp(now: number): void {
@@ -205,7 +223,7 @@ export class Feed {
 
   /** A member's watermarks moved, one's own from another device included. */
   receipt(user: string, received: number, read: number): void {
-    const marks = this.roster.receipt(user, received, read);
+    const marks = this.standing.roster.receipt(user, received, read);
     if (marks === undefined) return;
     this.#around.out.emit('receipt.updated', { conversation: this.id, user, ...marks });
     this.#watermarks();
@@ -240,7 +258,7 @@ export class Feed {
   /** The user is another one now: nothing here is theirs. */
   reset(): void {
     this.timeline.reset();
-    this.roster.reset([], 0);
+    this.standing.reset();
     this.#position = this.#saved = undefined;
     this.#read = 0;
   }
@@ -286,7 +304,8 @@ export class Feed {
   }
 
   #show(entry: TimelineEntry): void {
-    if ((entry.seq ?? 0) > this.#asOf) this.#apply(entry);
+    const reader = this.standing.apply(entry);
+    if (reader !== undefined && entry.seq !== undefined) this.#reached(reader, entry.seq);
     const echo = entry.kind === 'message' ? this.timeline.find(entry.id) : undefined;
     const shown = this.wanted ? this.timeline.append(entry) : entry;
     if (shown.kind === 'message') {
@@ -300,37 +319,9 @@ export class Feed {
     if (this.wanted) this.#around.out.emit('conversation.updated', { conversation: this.id, entry: shown });
   }
 
-  /** What an entry changes about the conversation itself. */
-  #apply(entry: TimelineEntry): void {
-    switch (entry.kind) {
-      case 'member.joined':
-        this.roster.joined(entry.user, entry.name, entry.role);
-        this.#reached(entry.user, entry.seq);
-        break;
-      case 'member.left':
-        this.roster.left(entry.user);
-        break;
-      case 'member.identified':
-        this.roster.identified(entry.before, entry.user, entry.name);
-        break;
-      case 'assigned':
-        this.assignee = entry.agent;
-        this.status = 'active';
-        break;
-      case 'status.changed':
-        this.status = entry.status;
-        break;
-      case 'message':
-        if (entry.seq !== undefined) this.#reached(entry.author, entry.seq);
-        break;
-      case 'created':
-        break;
-    }
-  }
-
   /** Who joins or writes has read up to there; the server tells no receipt for what the event itself says. */
   #reached(user: string, seq: number): void {
-    if (this.roster.receipt(user, seq, seq) !== undefined) this.#watermarks();
+    if (this.standing.roster.receipt(user, seq, seq) !== undefined) this.#watermarks();
   }
 
   /** Somebody said something that is not stored. */
@@ -340,7 +331,7 @@ export class Feed {
 
   /** How far the others are decides the status of own messages. */
   #watermarks(): void {
-    const { received, read } = this.roster.farthest(this.#around.me() ?? '');
+    const { received, read } = this.standing.roster.farthest(this.#around.me() ?? '');
     for (const message of this.timeline.watermarks(received, read)) this.tell(message);
   }
 
@@ -370,7 +361,7 @@ export class Feed {
     this.#receiptAt = undefined;
     if (!this.wanted || this.lane === undefined || this.phase === 'opening') return;
     // Only members have watermarks; staff who look in have none.
-    if (!this.roster.mayHold(this.#around.me() ?? '')) return;
+    if (!this.standing.roster.mayHold(this.#around.me() ?? '')) return;
     const marks = { received: this.#position?.seq ?? 0, read: this.#read };
     if (marks.received <= this.#sent.received && marks.read <= this.#sent.read) return;
     this.#sent = { received: marks.received, read: Math.max(marks.read, this.#sent.read) };

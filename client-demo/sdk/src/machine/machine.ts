@@ -17,7 +17,7 @@ import type { Availability, HistoryPage, Me } from '../values';
 import { proofOf } from './backoff';
 import { Connection, TOKEN_REQUEST } from './connection';
 import { Conversations } from './conversations';
-import { entry as entryOf, presence } from './convert';
+import { presence } from './convert';
 import { earlier, type Effect, type Entropy, Out, type SavedPosition, type SavedSession } from './effect';
 import type { Endpoints } from './endpoints';
 import { type Outcome, Requests } from './requests';
@@ -87,6 +87,10 @@ export class Machine {
       },
       epoch: () => this.connection.live?.welcome.epoch ?? 0,
       serverTime: now => this.connection.clock.server(now),
+      amends: () => {
+        const granted = this.connection.live?.welcome.capabilities;
+        return granted === undefined ? undefined : (granted & capability.AMENDMENTS) !== 0n;
+      },
       messageBytesMax: () => this.connection.live?.welcome.limits.messageBytesMax ?? MESSAGE_BYTES_DEFAULT,
     });
     this.#servedOwner = this.owner;
@@ -108,7 +112,7 @@ export class Machine {
 
   keystroke(now: number, conversation: string): void {
     // Only members type; staff who look in do not.
-    if (!this.conversations.feed(conversation).roster.mayHold(this.me?.user ?? '')) return;
+    if (!this.conversations.feed(conversation).standing.roster.mayHold(this.me?.user ?? '')) return;
     this.typing.keystroke(now, this.connection.clock.server(now), conversation);
   }
 
@@ -168,9 +172,7 @@ export class Machine {
     };
     const done = (answer: unknown): HistoryPage => {
       const { events, more } = answer as WirePage;
-      const me = this.me?.user;
-      const entries = events.flatMap(event => entryOf(conversation, event, me) ?? []);
-      return { entries: this.conversations.feed(conversation).timeline.join(entries), more };
+      return { entries: this.conversations.feed(conversation).page(events), more };
     };
     this.request(now, build, call, { bulk: true, done });
   }

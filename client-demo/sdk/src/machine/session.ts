@@ -3,6 +3,9 @@ import type { Hello } from '../protocol/hello';
 import { capability, VERSIONS, type Welcome } from '../protocol/hello';
 import type { CarrierInfo, Out, SavedSession } from './effect';
 
+/** What this client can, on every carrier. */
+const CAPABILITIES = capability.AMENDMENTS | capability.CALLS | capability.BROADCASTS;
+
 /** What is known of the session that would be resumed. */
 export class Remembered {
   /** The highest reign of a primary that was seen; a node of an earlier one is not believed. */
@@ -32,7 +35,7 @@ export class Remembered {
       device: this.#device,
       sdk: this.#sdk,
       epochSeen: this.epochSeen,
-      capabilities: carrier?.datagrams === true ? capability.DATAGRAMS : 0n,
+      capabilities: CAPABILITIES | (carrier?.datagrams === true ? capability.DATAGRAMS : 0n),
     };
   }
 

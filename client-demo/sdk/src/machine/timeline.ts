@@ -3,20 +3,30 @@
  * yet. A message is one object under one id from its echo to its place in the log; each change makes a new object.
  */
 import type { DuetError } from '../errors';
-import type { Message, MessageStatus, TimelineEntry } from '../values';
+import type { Message, MessageStatus, PendingChange, TimelineEntry } from '../values';
+import { type Change, Changes, type OwnChange } from './changes';
 
 /** Most entries of the log that are held; the oldest go first. */
 const WINDOW_MAX = 2_000;
 
 /** The loaded part of a conversation. */
 export class Timeline {
+  readonly #changes = new Changes();
+  readonly #me: () => string | undefined;
+  /** Messages that were changed, as the log has them. */
+  readonly #bases = new Map<number, Message>();
   #log: TimelineEntry[] = [];
   #pending: Message[] = [];
   #view: readonly TimelineEntry[] | undefined;
   /** Own messages that are known to be on two disks. */
   readonly #mirrored = new Set<string>();
+  #first: number | undefined;
   #delivered = 0;
   #read = 0;
+
+  constructor(me: () => string | undefined) {
+    this.#me = me;
+  }
 
   /** Everything, ascending, pending messages last. The same array until something changes. */
   get entries(): readonly TimelineEntry[] {
@@ -24,9 +34,14 @@ export class Timeline {
     return this.#view;
   }
 
-  /** Seq of the first loaded entry. */
+  /** Seq of the first loaded event, which need not be one that is shown. */
   get first(): number | undefined {
-    return this.#log[0]?.seq;
+    return this.#first;
+  }
+
+  /** The log is held from this seq on. */
+  begin(seq: number): void {
+    this.#first ??= seq;
   }
 
   get last(): number | undefined {
@@ -37,6 +52,29 @@ export class Timeline {
     const matches = (entry: TimelineEntry): boolean => entry.kind === 'message' && entry.id === id;
     const found = this.#pending.find(matches) ?? this.#log.findLast(matches);
     return found?.kind === 'message' ? found : undefined;
+  }
+
+  /** The message at this place, if it is loaded. */
+  at(seq: number): Message | undefined {
+    const found = this.#log.findLast(entry => entry.seq === seq);
+    return found?.kind === 'message' ? found : undefined;
+  }
+
+  /** A change of a message, which need not be loaded. Returns the message if that changed what is shown. */
+  changed(change: Change): Message | undefined {
+    return this.#changes.told(change) ? this.#refold(change.target) : undefined;
+  }
+
+  /** One's own change is shown at once. */
+  changing(target: number, change: OwnChange, pending: PendingChange): Message | undefined {
+    this.#changes.own(target, change, pending);
+    return this.#refold(target);
+  }
+
+  /** One's own change is given up. */
+  unchanged(target: number, id: string): Message | undefined {
+    this.#changes.drop(target, id);
+    return this.#refold(target);
   }
 
   /** Shows an own message before it is in the log. */
@@ -50,16 +88,19 @@ export class Timeline {
     this.#view = undefined;
     const shown = this.#placed(entry);
     this.#log.push(shown);
-    if (this.#log.length > WINDOW_MAX) this.#log.shift();
+    if (this.#log.length > WINDOW_MAX) {
+      this.#bases.delete(this.#log.shift()?.seq ?? 0);
+      this.#first = this.#log[0]?.seq;
+    }
     return shown;
   }
 
-  /** Adds a page that ends right before the window or begins right behind it; returns the page as it is shown. */
-  join(page: readonly TimelineEntry[]): readonly TimelineEntry[] {
+  /** Adds the entries of a page of the seqs `first` to `last` if it ends right before the window; returns them as they are shown. */
+  join(page: readonly TimelineEntry[], first: number, last: number): readonly TimelineEntry[] {
     const shown = page.map(entry => this.#placed(entry, false));
-    const adjoins = this.first !== undefined && page.at(-1)?.seq === this.first - 1;
-    if (adjoins && this.#log.length + page.length <= WINDOW_MAX) {
+    if (last + 1 === this.#first && this.#log.length + page.length <= WINDOW_MAX) {
       this.#view = undefined;
+      this.#first = first;
       this.#log.unshift(...shown);
     }
     return shown;
@@ -69,11 +110,15 @@ export class Timeline {
   clear(): void {
     this.#view = undefined;
     this.#log = [];
+    this.#first = undefined;
+    this.#bases.clear();
+    this.#changes.clear();
   }
 
   /** Forgets everything: the user is another one. */
   reset(): void {
     this.clear();
+    this.#changes.reset();
     this.#pending = [];
     this.#mirrored.clear();
     this.#delivered = this.#read = 0;
@@ -127,10 +172,30 @@ export class Timeline {
   }
 
   #placed(entry: TimelineEntry, replace = true): TimelineEntry {
-    if (entry.kind !== 'message' || !entry.own || entry.seq === undefined) return entry;
+    if (entry.kind !== 'message' || entry.seq === undefined) return entry;
+    if (!entry.own) return this.#folded(entry);
     const replicas = this.find(entry.id)?.replicas;
     if (replace) this.#pending = this.#pending.filter(message => message.id !== entry.id);
-    return { ...entry, replicas, status: this.#status(entry.id, entry.seq) };
+    return this.#folded({ ...entry, replicas, status: this.#status(entry.id, entry.seq) });
+  }
+
+  #folded(base: Message): Message {
+    const { seq } = base;
+    if (seq === undefined || !this.#changes.has(seq)) return base;
+    this.#bases.set(seq, base);
+    return this.#changes.fold(base, this.#me());
+  }
+
+  /** Shows a message as it is after its changes; returns it if it is loaded. */
+  #refold(target: number): Message | undefined {
+    const index = this.#log.findLastIndex(entry => entry.seq === target);
+    const old = this.#log[index];
+    if (old?.kind !== 'message') return undefined;
+    const { status, replicas, error } = old;
+    const next = this.#folded({ ...(this.#bases.get(target) ?? old), status, replicas, error });
+    this.#log[index] = next;
+    this.#view = undefined;
+    return next;
   }
 
   #status(id: string, seq: number): MessageStatus {

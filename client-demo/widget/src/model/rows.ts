@@ -72,7 +72,8 @@ function belong(before: Message, message: Message): boolean {
   return before.own === message.own && before.author === message.author && sameMinute;
 }
 
-/** Joining is told by "assigned" where it matters; the first members are no news. */
+/** Joining is told by "assigned" where it matters; the first members are no news. A back end's event without words is for programs. */
 function isShown(entry: TimelineEntry): boolean {
-  return entry.kind !== 'member.joined' && entry.kind !== 'created';
+  if (entry.kind === 'system') return entry.text !== '';
+  return entry.kind !== 'member.joined' && entry.kind !== 'created' && entry.kind !== 'member.identified';
 }

@@ -124,6 +124,8 @@ function systemText(entry: SystemEntry, { conversation, me }: RowContext): strin
       const key: TextKey = `system.${entry.status}`;
       return texts().text(key);
     }
+    case 'system':
+      return entry.text;
     case 'created':
     case 'member.joined':
       return texts().text('log.beginning');

@@ -294,7 +294,7 @@ export class DuetMessages extends LitElement {
   }
 
   get #firstSeq(): number {
-    return this.conversation?.timeline.find(entry => entry.seq !== undefined)?.seq ?? 0;
+    return this.conversation?.first ?? 0;
   }
 
   get #log(): HTMLElement {
