@@ -75,5 +75,5 @@ function belong(before: Message, message: Message): boolean {
 /** Joining is told by "assigned" where it matters; the first members are no news. A back end's event without words is for programs. */
 function isShown(entry: TimelineEntry): boolean {
   if (entry.kind === 'system') return entry.text !== '';
-  return entry.kind !== 'member.joined' && entry.kind !== 'created' && entry.kind !== 'member.identified';
+  return entry.kind !== 'member.joined' && entry.kind !== 'created';
 }
