@@ -19,6 +19,7 @@ import { ConversationFace } from './face/conversation';
 import { AvailabilityFace, InboxFace, PresenceFace } from './face/follow';
 import { browserDial } from './host/dial';
 import { Driver } from './host/driver';
+import { hooks } from './host/hooks';
 import { browserParts, type Parts } from './host/parts';
 import { canonicalUuid } from './protocol/ids';
 import type { Me } from './values';
@@ -38,8 +39,9 @@ export class Client implements DuetClient {
     const namespace = options.namespace ?? 'default';
     const persist = options.persist ?? true;
     const list = isList(endpoints) ? endpoints : [endpoints];
-    const touched = parts ?? browserParts(namespace, persist, browserDial(options, namespace));
+    const touched = parts ?? browserParts(namespace, persist, browserDial(options, namespace, this));
     this.#driver = new Driver(list, options, this.#emitter, touched);
+    hooks.made?.(this, this.#driver);
     this.conversations = new InboxFace(this.#driver);
     this.presence = new PresenceFace(this.#driver);
     this.availability = new AvailabilityFace(this.#driver);

@@ -2,8 +2,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Transport } from '../src/api';
 import { Client } from '../src/client';
-import { browserDial } from '../src/host/dial';
-import { browserParts } from '../src/host/parts';
 import { EventStream, type StreamItem } from '../src/link/event-stream';
 import { FakeHttp, type Fate } from './fake-http';
 import { CONVERSATION, tokenFor } from './fake-server';
@@ -27,8 +25,7 @@ afterEach(async () => {
 
 function client(transports: readonly Transport[] = ['sse', 'poll']): Client {
   const options = { getToken: () => tokenFor('ann'), transports, persist: false };
-  const dial = browserDial(options, 'http');
-  const made = new Client('http://a.example', options, browserParts('http', false, dial));
+  const made = new Client('http://a.example', options);
   clients.push(made);
   return made;
 }

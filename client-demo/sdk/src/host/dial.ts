@@ -6,18 +6,20 @@ import { race, TRANSPORTS } from '../link/race';
 import { webSocketDial } from '../link/websocket';
 import { type Hash, hasWebTransport, webTransportDial } from '../link/webtransport';
 import { carrierMemory } from './carrier-memory';
+import { hooks } from './hooks';
 import { areas, fromBase64 } from './storage';
 
 /** The dialler for these options. */
-export function browserDial(options: ClientOptions, namespace: string): Dial {
+export function browserDial(options: ClientOptions, namespace: string, client: object): Dial {
   const { device } = areas(namespace, options.persist ?? true);
+  const dials = {
+    webtransport: webTransportDial(() => hashes(options.serverCertificateHashes)),
+    websocket: webSocketDial(options.webSocket),
+    sse: httpDial('sse'),
+    poll: httpDial('poll'),
+  };
   return race({
-    dials: {
-      webtransport: webTransportDial(() => hashes(options.serverCertificateHashes)),
-      websocket: webSocketDial(options.webSocket),
-      sse: httpDial('sse'),
-      poll: httpDial('poll'),
-    },
+    dials: hooks.dials?.(client, dials) ?? dials,
     transports: chosen(options),
     memory: carrierMemory(device, () => Date.now()),
   });
