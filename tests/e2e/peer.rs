@@ -5,7 +5,6 @@ mod lanes;
 mod loss;
 mod node;
 mod refusals;
-pub(crate) mod relay;
 mod rotation;
 mod standing;
 mod stranger;

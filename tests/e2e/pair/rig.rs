@@ -98,8 +98,8 @@ impl Rig {
             if let Some(wires) = &wires {
                 let own = format!("peer = {:?}", peer.to_string());
                 assert!(pair.contains(&own), "{pair}");
-                pair = pair.replace(&own, &format!("peer = {:?}", wires.peers[node].address.to_string()));
-                pair = pair.replace(&witness.to_string(), &wires.witness[node].address.to_string());
+                pair = pair.replace(&own, &format!("peer = {:?}", wires.peers[node].address().to_string()));
+                pair = pair.replace(&witness.to_string(), &wires.witness[node].address().to_string());
             }
             pair = pair.replace("policy = \"solo\"", &format!("policy = {:?}", make.policy));
             fs::write(file, format!("{COMMON}{pair}")).unwrap();

@@ -1,29 +1,27 @@
 //! Wires that are cut, processes that die: both ends hear of it, and there is a link again when there can be one.
 
-use super::{
-    node::{Pair, Running, beat, soon},
-    relay::Relay,
-};
+use super::node::{Pair, Running, beat, soon};
 use duet::{
     core::{Nonce, Side},
     peer::{LinkEnded, PeerConfig, PeerEndpoint},
 };
+use duet_wire::Wire;
 
 #[tokio::test]
 async fn a_cut_wire_ends_the_link_at_both_ends_and_a_mended_one_brings_another() {
     let pair = Pair::mint();
     let (mut a, b) = pair.nodes();
-    let relay = Relay::to(b.local_address().unwrap()).await;
-    a.set_peer(&relay.address.to_string());
+    let wire = Wire::to(b.local_address().unwrap(), 1).await.unwrap();
+    a.set_peer(&wire.address().to_string());
     let (mut a, mut b) = (Running::start(a), Running::start(b));
     let (mut on_a, mut on_b) = (a.link().await.split(), b.link().await.split());
 
-    relay.cut(true);
+    wire.cut(true);
     assert_eq!(soon("a hears", on_a.receiver.recv()).await, Err(LinkEnded::Silent));
     assert_eq!(soon("b hears", on_b.receiver.recv()).await, Err(LinkEnded::Silent));
     assert!(a.another().is_none() && b.another().is_none(), "a link through a cut wire");
 
-    relay.cut(false);
+    wire.cut(false);
     let (on_a, mut on_b) = (a.link().await.split(), b.link().await.split());
     let writer = on_a.writer;
     tokio::spawn(writer.run());
@@ -36,15 +34,15 @@ async fn a_process_that_starts_anew_gets_a_link_although_its_old_one_was_never_c
     let pair = Pair::mint();
     let (a, b) = pair.nodes();
     // The old process of b is behind a wire that is cut: a does not hear of its death.
-    let relay = Relay::to(a.local_address().unwrap()).await;
+    let wire = Wire::to(a.local_address().unwrap(), 1).await.unwrap();
     let mut b = b;
     let mut a = a;
-    b.set_peer(&relay.address.to_string());
+    b.set_peer(&wire.address().to_string());
     a.set_peer("nowhere");
     let (mut a, mut b) = (Running::start(a), Running::start(b));
     let (old, _old_b) = (a.link().await, b.link().await);
     assert_eq!(old.info().peer, Nonce([2; 16]));
-    relay.cut(true);
+    wire.cut(true);
     drop(b);
 
     let config = PeerConfig { peer: a.address.to_string(), ..pair.config(Side::B, 3) };
