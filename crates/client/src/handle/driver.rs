@@ -167,11 +167,16 @@ impl Driver {
         // Whoever asked may have stopped waiting; then the answer is for nobody.
         match wish {
             Wish::Input(input) => self.machine.handle(now_ms, input),
+            // The storage has it before the caller is told so.
             Wish::Send(conversation, message, reply) => {
-                let _ = reply.send(self.machine.send(now_ms, conversation, message));
+                let sent = self.machine.send(now_ms, conversation, message);
+                self.take_outputs();
+                let _ = reply.send(sent);
             }
             Wish::Retry(id, reply) => {
-                let _ = reply.send(self.machine.retry(now_ms, id));
+                let sent = self.machine.retry(now_ms, id);
+                self.take_outputs();
+                let _ = reply.send(sent);
             }
             Wish::Call(call, reply) => {
                 let request = self.machine.call(now_ms, call);
