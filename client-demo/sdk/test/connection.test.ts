@@ -343,6 +343,19 @@ describe('tokens', () => {
     expect(rig.of('state').at(-1)).toMatchObject({ current: 'failed', code: 3500 });
   });
 
+  it('that were refused at the very first hello are replaced once too', () => {
+    const rig = new Rig();
+    let refusals = 0;
+    rig.server.refuseHello = () => {
+      refusals += 1;
+      if (refusals > 1) return undefined;
+      return { type: 'Closing', body: { code: 3500, reason: '', retryAfterMs: 0, endpoint: undefined } };
+    };
+    rig.connected();
+    expect(rig.tokenReasons).toEqual(['connect', 'revoked']);
+    expect(rig.machine.connection.state).toBe('connected');
+  });
+
   it('that cannot be had do not end a session that can be resumed', () => {
     const rig = new Rig();
     rig.server.tokenExpiresMs = rig.server.time() + 20_000;

@@ -22,8 +22,8 @@ export class Tokens {
   #refreshAt: number | undefined;
   /** Local time at which the current token ends. */
   #endsAt: number | undefined;
-  /** The current token has not been presented yet. */
-  #fresh = false;
+  /** The current token came in place of one that was refused, and no server has taken it yet. */
+  #replacement = false;
 
   constructor(out: Out, entropy: Entropy) {
     this.#out = out;
@@ -41,12 +41,12 @@ export class Tokens {
     if (this.current === undefined || ended) this.#ask(now, 'connect');
   }
 
-  /** The token was refused: forgets it and asks anew. `false` when it was a fresh one, so that asking is no use. */
+  /** The token was refused: forgets it and asks anew. `false` when it had replaced one, so that asking is no use. */
   refused(now: number): boolean {
-    const wasFresh = this.#fresh;
+    const again = !this.#replacement;
     this.current = this.#endsAt = undefined;
-    if (!wasFresh) this.#ask(now, 'revoked');
-    return !wasFresh;
+    if (again) this.#ask(now, 'revoked');
+    return again;
   }
 
   /** `token` arrived; returns what it was asked for. */
@@ -54,7 +54,7 @@ export class Tokens {
     const reason = this.#askedFor;
     this.current = token;
     this.#askedFor = this.#answerBy = this.#endsAt = undefined;
-    this.#fresh = true;
+    this.#replacement = reason === 'revoked';
     return reason;
   }
 
@@ -68,7 +68,7 @@ export class Tokens {
 
   /** The server took the token; it ends in `lifeMs` (`undefined`: never). */
   accepted(now: number, lifeMs: number | undefined): void {
-    this.#fresh = false;
+    this.#replacement = false;
     this.#endsAt = lifeMs === undefined ? undefined : now + lifeMs;
     this.#refreshAt = lifeMs === undefined ? undefined : now + Math.max(0, lifeMs) * REFRESH_AT;
   }
