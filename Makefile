@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := tests/tools
 
-.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash failover fuzz bench bench-peers audit
+.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash failover conformance fuzz bench bench-peers audit
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
@@ -43,6 +43,9 @@ crash: ## kill -9 of a server under load, CYCLES=200 times on the same data
 
 failover: ## failover after failover of a pair, N=1000 times with CLIENTS=200 who write, for SECONDS=7200 at most
 	@$(TOOLS)/failover "$(N)" "$(CLIENTS)" "$(SECONDS)"
+
+conformance: ## every SDK on every carrier against docs/sdk-spec.md, through bad networks; ONLY="part of a law's name"
+	@$(TOOLS)/conformance "$(ONLY)"
 
 fuzz: ## any bytes at all, SECONDS=60 shared by the targets of fuzz/
 	@$(TOOLS)/fuzz $(or $(SECONDS),60)

@@ -17,9 +17,12 @@ export class Server {
   #dir;
   #child;
   #ready;
+  #flags;
 
-  static async start() {
+  /** With further flags of `duet serve`. */
+  static async start(flags = []) {
     const server = new Server();
+    server.#flags = flags;
     server.#dir = await mkdtemp(join(tmpdir(), 'duet-e2e-'));
     await server.restart();
     return server;
@@ -28,6 +31,26 @@ export class Server {
   /** The page's address. */
   get page() {
     return this.#ready.dev;
+  }
+
+  /** `host:port` for clients, UDP and TCP. */
+  get clients() {
+    return this.#ready.clients[0];
+  }
+
+  /** `host:port` of the page, plain HTTP. */
+  get dev() {
+    return `127.0.0.1:${new URL(this.page).port}`;
+  }
+
+  /** SHA-256 of the certificate, hexadecimal. */
+  get certificate() {
+    return this.#ready.certificate_sha256;
+  }
+
+  /** Where its data lies. */
+  get data() {
+    return join(this.#dir, 'data');
   }
 
   /** Starts on the same data; the ports are those of the first time. */
@@ -39,7 +62,7 @@ export class Server {
     await rm(file, { force: true });
     const options = ['--data-dir', join(this.#dir, 'data'), '--ready-file', file, '--log-level', 'warn'];
     const listen = ['--listen', clients, '--admin-listen', '127.0.0.1:0', '--dev-listen', dev];
-    this.#child = spawn(BINARY, ['serve', '--dev', ...options, ...listen], {
+    this.#child = spawn(BINARY, ['serve', '--dev', ...options, ...listen, ...this.#flags], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: CLEAN,
     });
@@ -53,6 +76,13 @@ export class Server {
   async kill() {
     const ended = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
+    await ended;
+  }
+
+  /** As an operator would; resolves when it has ended. */
+  async terminate() {
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGTERM');
     await ended;
   }
 

@@ -6,11 +6,13 @@
 //! - [`words`]: what must not stand anywhere: machine paths, registry hosts, notes to self.
 //! - [`documents`]: what documents name exists, and the other way round.
 //! - [`manifests`]: lock files and package manifests.
+//! - [`spec`]: what SDKs do, and the suite that holds them to it.
 
 mod code;
 mod documents;
 mod layers;
 mod manifests;
 mod shape;
+mod spec;
 mod tree;
 mod words;

@@ -56,6 +56,18 @@ end_to_end_stages() {
   figure "$(closing_line '(ℹ|#) pass [0-9]+' | grep -oE '[0-9]+') tests of the page"
 }
 
+# What the conformance suite runs besides the server: the wire, and the Rust SDK's agent.
+conformance_programs() {
+  step "Programs for the conformance suite" 1500 cargo build --quiet --locked --workspace --features "$(features)" \
+    --bin duet --bin duet-wire --example agent
+}
+
+conformance_stages() {
+  conformance_programs
+  step "Conformance of the SDKs" 600 node client-demo/conformance/run.js
+  figure "$(closing_line '[0-9]+ of [0-9]+ laws on [0-9]+ lanes')"
+}
+
 web_test_stages() {
   step "Demo page" 300 $web run --silent build
   step "TypeScript tests" 300 $web run --silent test

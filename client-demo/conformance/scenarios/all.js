@@ -1,0 +1,10 @@
+/** Every law of the suite. */
+import networks from './networks.js';
+import presence from './presence.js';
+import refusals from './refusals.js';
+import resuming from './resuming.js';
+import sending from './sending.js';
+import states from './states.js';
+import tokens from './tokens.js';
+
+export const LAWS = [...states, ...sending, ...resuming, ...networks, ...tokens, ...presence, ...refusals];
