@@ -31,11 +31,10 @@ export class Held {
 
   /** `tell` brings a line to the driver, `ask` a token from it. */
   constructor(name, order, { tell, ask, parts }) {
-    const { endpoints, transport, certificate, backlog, outboxMessagesMax, quiet = false } = order;
+    const { endpoints, transports, certificate, backlog, outboxMessagesMax, quiet = false } = order;
     this.#quiet = quiet;
     const options = {
       namespace: name,
-      transport,
       persist: order.store !== undefined,
       getToken: async ({ reason }) => {
         const answer = await ask(name, reason);
@@ -43,6 +42,7 @@ export class Held {
         if (answer.unauthorized) throw new UnauthorizedError('the driver says so');
         throw new Error('the driver has none now');
       },
+      ...(transports === undefined ? {} : { transports }),
       ...(certificate === undefined ? {} : { serverCertificateHashes: [certificate] }),
       ...(backlog === undefined ? {} : { backlog }),
       ...(outboxMessagesMax === undefined ? {} : { outboxMessagesMax }),

@@ -23,14 +23,13 @@ export const LANES = {
 /** What a client of this lane is told about where to dial: `clients` is the server's port, `dev` its plain HTTP one. */
 export function dialling({ host, transport }, { clients, dev, certificate }) {
   if (host === 'rust') return { endpoints: [clients], certificate, transport };
-  const socket = `ws://${dev}/duet/v1/ws`;
-  const url = `https://${clients}`;
   const endpoint = {
-    webtransport: { url, webSocket: false },
-    websocket: { url, webSocket: socket, webTransport: false },
-    auto: { url, webSocket: socket },
-  }[transport];
-  return { endpoints: [endpoint], certificate, transport: transport === 'auto' ? 'both' : transport };
+    url: `https://${clients}`,
+    webSocket: `ws://${dev}/duet/v1/ws`,
+    http: `http://${dev}/duet/v1`,
+  };
+  const transports = transport === 'auto' ? undefined : [transport];
+  return { endpoints: [endpoint], certificate, transports };
 }
 
 /** Starts agents; `bundles` are the built TypeScript ones, `browser` gives Chromium when it is needed. */

@@ -89,6 +89,22 @@ export class World {
     return person;
   }
 
+  /**
+   * Many clients of one agent, dialling through `wires` (`{ udp, tcp }`); of their messages only the log is kept. Not connected yet.
+   */
+  async crowd(lane, names, wires = this, options = {}) {
+    const byName = new Map();
+    const agent = await this.#agents.start(LANES[lane].host, line => byName.get(line.client)?.take(line));
+    const { certificate } = this.server;
+    const places = { clients: wires.udp.address, dev: wires.tcp.address, certificate };
+    return names.map(name => {
+      const whole = { ...dialling(LANES[lane], places), quiet: true, ...options };
+      const person = new Person(name, agent, whole, () => ({ token: this.mint(name) }));
+      byName.set(name, person);
+      return person;
+    });
+  }
+
   /** The same, and connected. */
   async join(name, options) {
     return (await this.person(name, options)).ready();
