@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := tests/tools
 
-.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash failover conformance fuzz bench bench-peers audit
+.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash failover conformance soak fuzz bench bench-peers audit
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
@@ -46,6 +46,9 @@ failover: ## failover after failover of a pair, N=1000 times with CLIENTS=200 wh
 
 conformance: ## every SDK on every carrier against docs/sdk-spec.md, through bad networks; ONLY="part of a law's name"
 	@$(TOOLS)/conformance "$(ONLY)"
+
+soak: ## 200 clients of all carriers in bad weather and a server that is killed every 20 s, MINUTES=10 with CLIENTS=200
+	@$(TOOLS)/soak "$(MINUTES)" "$(CLIENTS)"
 
 fuzz: ## any bytes at all, SECONDS=60 shared by the targets of fuzz/
 	@$(TOOLS)/fuzz $(or $(SECONDS),60)

@@ -13,8 +13,9 @@ import { LANES } from './driver/lanes.js';
 import { World } from './driver/world.js';
 
 const SMALL_EVERY_MS = 50;
-const LARGE_EVERY_MS = 25;
-const LARGE = 'x'.repeat(12_000);
+const LARGE_EVERY_MS = 40;
+/** Three packets: much to lose, and still less than what congestion control leaves at such a loss. */
+const LARGE = 'x'.repeat(3_000);
 const DELAY_MS = 20;
 
 const words = process.argv.slice(2);
@@ -55,7 +56,9 @@ async function measure(lane, weather) {
       ['quiet', 'loud'].map(name => world.join(name, { direct: true })),
     );
     const [small, large] = [await world.room(quiet, subject), await world.room(loud, subject)];
-    await world.wire.weather(weather);
+    // Only what the client hears is lost: its own acknowledgements do not come into it.
+    await world.wire.weather({ delay_ms: DELAY_MS }, 'up');
+    await world.wire.weather(weather, 'down');
     const until = performance.now() + seconds * 1_000;
     const begun = new Map();
     const send = async (who, conversation, text, everyMs) => {

@@ -66,6 +66,8 @@ conformance_stages() {
   conformance_programs
   step "Conformance of the SDKs" 600 node client-demo/conformance/run.js
   figure "$(closing_line '[0-9]+ of [0-9]+ laws on [0-9]+ lanes')"
+  step "Soak of half a minute" 400 node client-demo/conformance/soak.js --seconds 25 --clients 40 --pace 2000
+  figure "$(closing_line '[0-9]+ messages, each stored once and in every log')"
 }
 
 web_test_stages() {

@@ -4,11 +4,13 @@
  */
 import { Client } from '../../sdk/src/client.ts';
 import { UnauthorizedError } from '../../sdk/src/errors.ts';
+import { simulate } from '../../sdk/src/simulate.ts';
 import { Log } from './log.js';
 
 const CLIENT_EVENTS = [
   'state',
   'message.created',
+  'message.updated',
   'message.status',
   'receipt.updated',
   'typing.started',
@@ -101,6 +103,12 @@ const ACTS = {
     globalThis.dispatchEvent?.(new Event('online'));
   },
   info: client => client.info,
+  simulate: (client, { fault, forMs, delayMs }) => {
+    simulate(client, fault, {
+      ...(forMs === undefined ? {} : { forMs }),
+      ...(delayMs === undefined ? {} : { delayMs }),
+    });
+  },
   create: async (client, { kind, subject, members }) => {
     const made = await client.createConversation({ kind, members, ...(subject ? { subject } : {}) });
     return { conversation: made.id };
@@ -125,7 +133,15 @@ const OF_CONVERSATION = {
     sent.accepted().catch(() => undefined);
     return message(sent.message);
   },
-  retry: (conversation, { id }) => message(conversation.retry(id).message),
+  note: (conversation, { text }) => {
+    const sent = conversation.note(text);
+    sent.accepted().catch(() => undefined);
+    return message(sent.message);
+  },
+  edit: (conversation, { seq, text }) => changing(conversation.edit(seq, text)),
+  delete: (conversation, { seq }) => changing(conversation.delete(seq)),
+  react: (conversation, { seq, emoji, on }) => changing(conversation.react(seq, emoji, on)),
+  retry: (conversation, { id }) => conversation.retry(id),
   discard: (conversation, { id }) => conversation.discard(id),
   mark_read: (conversation, { seq }) => conversation.markRead(seq),
   keystroke: conversation => conversation.typing.keystroke(),
@@ -151,11 +167,23 @@ function message({ conversation, id, seq, author, own, text, replyTo, status }) 
   return { conversation, id, seq: seq ?? null, author, own, text, replyTo: replyTo ?? null, status };
 }
 
+/** A change is answered when the server has it. */
+async function changing(change) {
+  await change.accepted();
+}
+
 /** What an event says, in the shared words. */
 function shape(event, data) {
   switch (event) {
     case 'message.created':
       return { ...message(data.message), live: data.live };
+    case 'message.updated': {
+      const { change, by, live } = data;
+      const { deleted, pending } = data.message;
+      const reactions = data.message.reactions.map(({ emoji, users }) => ({ emoji, users }));
+      const stands = { deleted: deleted !== undefined, pending: pending !== undefined, reactions };
+      return { ...message(data.message), change, by: by ?? null, live, ...stands };
+    }
     case 'message.status': {
       const { conversation, id, status, error } = data;
       const said = { code: error?.code ?? 0, retryAfterMs: error?.retryAfterMs ?? 0 };

@@ -4,7 +4,17 @@ import presence from './presence.js';
 import refusals from './refusals.js';
 import resuming from './resuming.js';
 import sending from './sending.js';
+import simulating from './simulating.js';
 import states from './states.js';
 import tokens from './tokens.js';
 
-export const LAWS = [...states, ...sending, ...resuming, ...networks, ...tokens, ...presence, ...refusals];
+export const LAWS = [
+  ...states,
+  ...sending,
+  ...resuming,
+  ...networks,
+  ...tokens,
+  ...presence,
+  ...refusals,
+  ...simulating,
+];

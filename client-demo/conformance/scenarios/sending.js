@@ -137,12 +137,13 @@ export default [
       const [sent] = await subject.say(conversation, 'too late');
       const failed = await subject.hears('message.status', { id: sent.id, status: 'failed' });
       assert.equal(failed.code, 1120);
-      const again = await subject.do('retry', { conversation, id: sent.id });
-      await subject.until('another refusal', () =>
-        subject.told('message.status', { id: again.id, status: 'failed' }).at(again.id === sent.id ? 1 : 0),
-      );
+      subject.mark();
+      await subject.do('retry', { conversation, id: sent.id });
+      // Where sending it again as the same one is not safe, it has another id.
+      const again = await subject.hears('message.status', { conversation, status: 'failed' });
+      assert.equal(again.code, 1120);
       await subject.do('discard', { conversation, id: again.id });
-      assert.equal(subject.states().at(-1), 'connected', 'the connection stays');
+      subject.never('state');
     },
   ),
 
