@@ -26,6 +26,8 @@ pub(super) enum Reading {
     Backlog { key: ConversationKey, target: Target, upto: u64 },
     /// A page.
     History { connection: ConnectionId, lane: Lane, request: HistoryRequest, head: u64 },
+    /// The message that the first change on a lane is about.
+    Target { connection: ConnectionId, lane: Lane },
 }
 
 impl Core {
@@ -42,8 +44,8 @@ impl Core {
             Start::After(position) if self.has(&head, position) => (position.seq, true),
             Start::After(_) => (latest(LATEST_AFTER_LOSS), false),
         };
-        let shown = conversation.members.len() <= super::commands::MEMBERS_SHOWN_MAX;
-        let members = conversation.members.iter().filter(|_| shown).map(|(user, member)| {
+        let shown = if conversation.shows_members() { usize::MAX } else { 0 };
+        let members = conversation.members.iter().take(shown).map(|(user, member)| {
             let user_key = UserKey { tenant: key.tenant, user: user.clone() };
             Member {
                 user: user.clone(),
@@ -148,7 +150,12 @@ impl Core {
     }
 
     /// The store answers.
-    pub(super) fn events_read(&mut self, read: ReadId, result: Result<Vec<(u64, Bytes)>, ReadFailed>) {
+    pub(super) fn events_read(
+        &mut self,
+        now_ms: u64,
+        read: ReadId,
+        result: Result<Vec<(u64, Bytes)>, ReadFailed>,
+    ) {
         match self.reads.get(&read) {
             Some(Reading::Backlog { key, target, upto }) => {
                 let (key, target, upto) = (*key, *target, *upto);
@@ -156,6 +163,11 @@ impl Core {
                 self.backlog_read(key, target, upto, result);
             }
             Some(Reading::History { .. }) => self.history_read(read, result, false),
+            Some(Reading::Target { connection, lane }) => {
+                let (connection, lane) = (*connection, *lane);
+                self.reads.remove(&read);
+                self.target_read(now_ms, connection, lane, result);
+            }
             None => {}
         }
     }
@@ -181,7 +193,7 @@ impl Core {
             return self.unsubscribe(key, connection, lane, Code::INSUFFICIENT_STATE);
         }
         listener.sent = after + events.len() as u64;
-        for (seq, bytes) in events {
+        for (seq, bytes) in self.veiled(key, connection, events) {
             let frame = Frame::encode(EVENT_KIND, &bytes);
             self.effects.push_back(Effect::Deliver { seq, frame, targets: vec![target] });
         }
@@ -207,7 +219,7 @@ impl Core {
         let decoded = result.ok().and_then(|rows| {
             rows.iter().map(|(_, bytes)| codec::decode::<Event>(bytes).ok()).collect::<Option<Vec<_>>>()
         });
-        let Some(events) = decoded.filter(|events| empty || !events.is_empty()) else {
+        let Some(mut events) = decoded.filter(|events| empty || !events.is_empty()) else {
             let reject = Reject::later(Code::UNAVAILABLE, Code::UNAVAILABLE.sentence(), 1_000);
             return self.refuse(connection, lane, Subject::Request(request.request), reject);
         };
@@ -216,6 +228,10 @@ impl Core {
             Page::After(_) => events.last().is_some_and(|last| last.seq < head),
         };
         let HistoryRequest { request, conversation, .. } = request;
+        let tenant = self.connections.get(&connection).map(|c| c.actor.key.tenant);
+        if let Some(tenant) = tenant {
+            self.veil_page(ConversationKey { tenant, conversation }, connection, &mut events);
+        }
         let page = HistoryPage { request, conversation, events, more };
         self.send(connection, lane, &Delivery::HistoryPage(page));
     }
@@ -265,7 +281,7 @@ impl Core {
         }
     }
 
-    fn next_read(&mut self, reading: Reading) -> ReadId {
+    pub(super) fn next_read(&mut self, reading: Reading) -> ReadId {
         self.next_read += 1;
         let read = ReadId(self.next_read);
         self.reads.insert(read, reading);

@@ -3,6 +3,7 @@
 use super::{
     Core,
     connection::{Connection, LaneUse},
+    conversation::Conversation,
     decide::{Decider, Decision},
     effect::Effect,
     full_disk::not_now,
@@ -80,6 +81,12 @@ impl Core {
             Command::WatchMembers(watch) => return self.watch_members(id, &watch),
             Command::WatchPresence(watch) => return self.watch_presence(id, watch),
             Command::WatchInbox(watch) => return self.watch_inbox(id, watch),
+            Command::Serve(serve) => return self.serve_calls(id, serve),
+            Command::Call(call) => return self.call(now_ms, id, call),
+            Command::Answer(answer) => {
+                self.answer_call(id, answer);
+                return Ok(());
+            }
             Command::CreateConversation(create) => return self.create(now_ms, id, tenant, &create),
             Command::SetAvailability(set) => (set.request, Ok(decider.set_availability(&set))),
             Command::AddMembers(add) => (add.request, decider.add_members(key(add.conversation), &add)),
@@ -133,7 +140,9 @@ impl Core {
         command: Command,
     ) -> Result<(), Reject> {
         match command {
-            Command::Publish(publish) => self.publish(now_ms, id, lane, key, publish),
+            Command::Publish(_) | Command::Amend(_) | Command::Note(_) | Command::PostSystem(_) => {
+                self.write(now_ms, id, lane, key, command)
+            }
             Command::Receipt(receipt) => self.receipt(now_ms, id, key, receipt),
             Command::Typing(signal) => self.typing(now_ms, id, signal),
             Command::Close(_) => {
@@ -153,7 +162,7 @@ impl Core {
         self.effects.push_back(Effect::CloseLane { connection: id, lane });
     }
 
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         now_ms: u64,
         id: ConnectionId,
@@ -309,6 +318,7 @@ impl Core {
 
     /// Forgets a lane.
     pub(super) fn lane_closed(&mut self, id: ConnectionId, lane: Lane) {
+        self.waiting.remove(&(id, lane));
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if let Some(LaneUse::Conversation(key)) = connection.lanes.remove(&lane) {
             self.hub.leave(key, id, lane);
@@ -318,16 +328,17 @@ impl Core {
 
     /// Whether members are told of each other's watermarks and presence: not in large groups.
     pub(super) fn members_shown(&self, key: ConversationKey) -> bool {
-        self.state.conversations.get(&key).is_some_and(|c| c.members.len() <= MEMBERS_SHOWN_MAX)
+        self.state.conversations.get(&key).is_some_and(Conversation::shows_members)
     }
 
-    /// The lanes of a conversation's listeners, one connection each, without those of `user`.
+    /// The lanes of a conversation's listeners, one connection each, without those of `user`; none where members are not
+    /// told of each other.
     pub(super) fn listeners_except(
         &self,
         key: ConversationKey,
         user: &duet_protocol::UserId,
     ) -> Vec<ConnectionId> {
-        let Some(room) = self.hub.room(key) else { return Vec::new() };
+        let Some(room) = self.hub.room(key).filter(|_| self.members_shown(key)) else { return Vec::new() };
         let others = room.listeners.values().filter(|listener| listener.user != *user);
         let mut connections: Vec<_> = others.map(|listener| listener.target.connection).collect();
         connections.dedup();
@@ -339,14 +350,11 @@ impl Core {
 /// them, and the next one may overtake the end of the last.
 const STREAMS_ENDING_MAX: usize = 8;
 
-/// Groups above this size show no watermarks and no presence of their members.
-pub(super) const MEMBERS_SHOWN_MAX: usize = 200;
-
 fn wrong_lane() -> Reject {
     Reject::new(Code::BAD_REQUEST, "This frame does not belong on this lane.")
 }
 
-fn subject_of(command: &Command) -> Subject {
+pub(super) fn subject_of(command: &Command) -> Subject {
     match command {
         Command::Authenticate(c) => Subject::Request(c.request),
         Command::SetAvailability(c) => Subject::Request(c.request),
@@ -359,8 +367,13 @@ fn subject_of(command: &Command) -> Subject {
         Command::RemoveMember(c) => Subject::Request(c.request),
         Command::Assign(c) => Subject::Request(c.request),
         Command::SetStatus(c) => Subject::Request(c.request),
+        Command::Serve(c) => Subject::Request(c.request),
+        Command::Call(c) => Subject::Request(c.request),
         Command::HistoryRequest(c) => Subject::Request(c.request),
         Command::Publish(c) => Subject::Message(c.id),
+        Command::Amend(c) => Subject::Message(c.id),
+        Command::Note(c) => Subject::Message(c.id),
+        Command::PostSystem(c) => Subject::Message(c.id),
         _ => Subject::Lane,
     }
 }

@@ -1,7 +1,7 @@
 //! The numbers that the core obeys. Checked where they enter, in the server's configuration.
 
 use super::state::DedupBounds;
-use duet_protocol::{DisplayName, Limits};
+use duet_protocol::{DisplayName, Limits, hello::capability};
 
 /// What a core is told when it is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,3 +77,10 @@ impl Default for CoreConfig {
         }
     }
 }
+
+/// What this server can do that a client must ask for.
+pub(super) const GRANTED: u64 = capability::DATAGRAMS
+    | capability::PRESENCE
+    | capability::AMENDMENTS
+    | capability::CALLS
+    | capability::BROADCASTS;

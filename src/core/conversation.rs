@@ -1,6 +1,10 @@
 //! A conversation as the fold knows it: head, stage, members and their watermarks. Its events lie in the store.
 
-use super::{record::NewMember, shares::Shares};
+use super::{
+    marks::{Aside, Marks},
+    record::NewMember,
+    shares::Shares,
+};
 use duet_protocol::{
     DisplayName, UserId,
     codec::{Decode, Encode},
@@ -16,6 +20,12 @@ pub struct Conversation {
     pub head: Head,
     /// The members; a row each.
     pub members: BTreeMap<UserId, Member>,
+    /// Messages that were deleted or have reactions; a row each.
+    pub marks: BTreeMap<u64, Marks>,
+    /// Derived: how many of them are deleted.
+    pub(super) deletions: usize,
+    /// What visitors do not see; a row of its own.
+    pub aside: Option<Aside>,
 }
 
 /// The part of a conversation that changes with every event.
@@ -73,7 +83,25 @@ impl Conversation {
             silent: VecDeque::new(),
             shares: Shares::default(),
         };
-        Self { head, members: BTreeMap::new() }
+        Self::restored(head)
+    }
+
+    /// A conversation of which only the head is known yet.
+    #[must_use]
+    pub fn restored(head: Head) -> Self {
+        Self { head, members: BTreeMap::new(), marks: BTreeMap::new(), deletions: 0, aside: None }
+    }
+
+    /// Whether anything was ever deleted here.
+    #[must_use]
+    pub fn has_deletions(&self) -> bool {
+        self.deletions > 0
+    }
+
+    /// Whether members are told of each other: not in large groups, and not in broadcasts.
+    #[must_use]
+    pub fn shows_members(&self) -> bool {
+        self.members.len() <= MEMBERS_SHOWN_MAX && self.head.kind != ConversationKind::Broadcast
     }
 
     /// Takes in a member. History before this moment counts as read.
@@ -92,8 +120,7 @@ impl Conversation {
 
     /// Counts one event that is no message.
     pub fn count_silent(&mut self, at_ms: u64) {
-        self.head.seq += 1;
-        self.head.active_at_ms = at_ms;
+        self.count(at_ms);
         let seq = self.head.seq;
         match self.head.silent.back_mut().filter(|run| run.1 + 1 == seq) {
             Some(run) => run.1 = seq,
@@ -106,15 +133,22 @@ impl Conversation {
 
     /// Counts one message; its author has read it.
     pub fn count_message(&mut self, at_ms: u64, author: &UserId) {
-        self.head.seq += 1;
-        self.head.active_at_ms = at_ms;
+        self.count(at_ms);
         if let Some(member) = self.members.get_mut(author) {
             member.received = self.head.seq;
             member.read = self.head.seq;
         }
     }
 
-    /// Messages after `read`. Exact unless more than [`SILENT_MAX`] runs of silent events lie behind `read`.
+    fn count(&mut self, at_ms: u64) {
+        self.head.seq += 1;
+        self.head.active_at_ms = at_ms;
+        if let Some(aside) = &mut self.aside {
+            aside.shown_at_ms = None;
+        }
+    }
+
+    /// Messages after `read`, notes among them. Exact unless more than [`SILENT_MAX`] runs of silent events lie behind `read`.
     #[must_use]
     pub fn messages_after(&self, read: u64) -> u32 {
         let behind = self.head.silent.iter().filter(|run| run.1 > read);
@@ -133,6 +167,9 @@ impl Conversation {
         moved
     }
 }
+
+/// Groups above this size show no watermarks and no presence of their members.
+const MEMBERS_SHOWN_MAX: usize = 200;
 
 /// How many runs of silent events a conversation remembers.
 pub const SILENT_MAX: usize = 64;

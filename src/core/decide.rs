@@ -6,8 +6,7 @@
 use super::{
     config::CoreConfig,
     conversation::Conversation,
-    dedup::{Accepted, Known, fingerprint},
-    mutant::Mutant,
+    dedup::{Accepted, fingerprint},
     record::{ConversationKey, NewMember, Record, TenantId, UserKey},
     reject::{Reject, not_found},
     state::State,
@@ -18,7 +17,6 @@ use duet_protocol::{
         AddMembers, Assign, CreateConversation, Durability, Publish, RemoveMember, SetAvailability, SetStatus,
     },
     delivery::{ConversationKind, Status},
-    event::format,
     hello::Role,
 };
 
@@ -101,23 +99,10 @@ impl<'a> Decider<'a> {
         publish: &Publish,
     ) -> Result<(Decision, Option<Accepted>), Reject> {
         let conversation = self.may_write(key, publish)?;
-        let stamp_ms = publish.id.timestamp_ms().ok_or_else(|| bad("A message id must be a UUIDv7."))?;
-        if stamp_ms > now_ms + CLOCK_SKEW_MS_MAX {
-            return Err(Reject::new(Code::CLOCK_SKEW, Code::CLOCK_SKEW.sentence()));
-        }
         let user = &self.actor.key.user;
-        match self.state.dedup.look_up(self.tenant(), user, publish.id, stamp_ms) {
-            Known::Before(before) => {
-                let same = before.fingerprint == fingerprint(&publish.content, publish.reply_to);
-                if before.key != key || !same {
-                    return Err(Reject::new(Code::DUPLICATE_DIFFERS, Code::DUPLICATE_DIFFERS.sentence()));
-                }
-                return Ok((Decision::Already { index: before.index }, Some(before)));
-            }
-            Known::Forgotten if !self.config.has_mutant(Mutant::ForgetWithoutFloor) => {
-                return Err(Reject::new(Code::DUPLICATE_UNKNOWN, Code::DUPLICATE_UNKNOWN.sentence()));
-            }
-            Known::New | Known::Forgotten => {}
+        let said = fingerprint(&publish.content, publish.reply_to);
+        if let Some(before) = self.accepted_before(now_ms, key, publish.id, said)? {
+            return Ok((Decision::Already { index: before.index }, Some(before)));
         }
         match conversation.head.status {
             Status::Closed => {
@@ -142,23 +127,15 @@ impl<'a> Decider<'a> {
         if !conversation.members.contains_key(&self.actor.key.user) {
             return Err(Reject::new(Code::FORBIDDEN, "Join the conversation before writing in it."));
         }
-        let (content, max) = (&publish.content, self.config.limits.message_bytes_max);
-        if content.body.len() > max as usize {
-            return Err(Reject::new(Code::TOO_LARGE, format!("A message may have {max} bytes.")));
+        if conversation.head.kind == ConversationKind::Broadcast && !self.actor.role.is_staff() {
+            return Err(forbidden("Only staff write in a broadcast."));
         }
-        if content.body.is_empty() {
-            return Err(bad("A message must not be empty."));
-        }
-        let text = matches!(content.format, format::TEXT | format::JSON);
-        if text && std::str::from_utf8(&content.body).is_err() {
-            return Err(bad("Text must be UTF-8."));
-        }
+        self.check_content(&publish.content)?;
         if publish.reply_to.is_some_and(|seq| seq == 0 || seq > conversation.head.seq) {
             return Err(bad("A reply must name an event that exists."));
         }
-        if publish.durability == Durability::Mirrored && !self.mirrors {
-            let message = "This node has no peer in sync; ask for `accepted`.";
-            return Err(Reject::later(Code::NOT_DURABLE_NOW, message, 5_000));
+        if publish.durability == Durability::Mirrored {
+            self.check_mirrors()?;
         }
         Ok(conversation)
     }
@@ -186,8 +163,8 @@ impl<'a> Decider<'a> {
             (ConversationKind::Direct, _) => {
                 return Err(bad("A direct conversation has exactly one other member."));
             }
-            (ConversationKind::Group, 0..=MEMBERS_AT_ONCE_MAX) if self.actor.role.is_staff() => {}
-            (ConversationKind::Group, 0..=MEMBERS_AT_ONCE_MAX) => {
+            (kind, 0..=MEMBERS_AT_ONCE_MAX) if is_group(kind) && self.actor.role.is_staff() => {}
+            (kind, 0..=MEMBERS_AT_ONCE_MAX) if is_group(kind) => {
                 return Err(forbidden("Visitors may not create groups."));
             }
             (ConversationKind::Support, 0) if !service => {}
@@ -213,10 +190,10 @@ impl<'a> Decider<'a> {
     pub fn add_members(&self, key: ConversationKey, add: &AddMembers) -> Result<Decision, Reject> {
         let service = self.actor.role == Role::Service;
         let conversation = match self.state.conversations.get(&key) {
-            Some(group) if service && group.head.kind == ConversationKind::Group => group,
+            Some(group) if service && is_group(group.head.kind) => group,
             _ => self.visible(key)?,
         };
-        if conversation.head.kind != ConversationKind::Group || !self.actor.role.is_staff() {
+        if !is_group(conversation.head.kind) || !self.actor.role.is_staff() {
             return Err(Reject::new(Code::FORBIDDEN, "Only staff may add members, and only to groups."));
         }
         if add.users.is_empty() || add.users.len() > MEMBERS_AT_ONCE_MAX {
@@ -247,7 +224,7 @@ impl<'a> Decider<'a> {
         let conversation = self.visible(key)?;
         let (me, head) = (&self.actor.key.user, &conversation.head);
         let own = remove.user == *me && head.kind != ConversationKind::Direct;
-        let group = head.kind == ConversationKind::Group && (head.creator == *me || self.is_supervisor());
+        let group = is_group(head.kind) && (head.creator == *me || self.is_supervisor());
         let support = head.kind == ConversationKind::Support && self.is_supervisor();
         if !(own || group || support) {
             return Err(forbidden("Only its creator or a supervisor may remove a member."));
@@ -376,7 +353,7 @@ impl<'a> Decider<'a> {
         Ok(NewMember { user: key.user, name: known.name.clone(), role: known.role })
     }
 
-    fn is_supervisor(&self) -> bool {
+    pub(super) fn is_supervisor(&self) -> bool {
         matches!(self.actor.role, Role::Supervisor | Role::Service)
     }
 
@@ -390,6 +367,11 @@ pub const CLOCK_SKEW_MS_MAX: u64 = 10 * 60_000;
 
 /// Members that one command may bring.
 pub const MEMBERS_AT_ONCE_MAX: usize = 100;
+
+/// Whether a conversation of this kind takes members as staff like.
+fn is_group(kind: ConversationKind) -> bool {
+    matches!(kind, ConversationKind::Group | ConversationKind::Broadcast)
+}
 
 fn bad(message: &str) -> Reject {
     Reject::new(Code::BAD_REQUEST, message)

@@ -91,7 +91,7 @@ impl Core {
                         self.close_lane_of(connection, lane);
                     }
                 }
-                Some(Held::Read { read, .. }) => self.events_read(read, Err(super::ReadFailed)),
+                Some(Held::Read { read, .. }) => self.events_read(now_ms, read, Err(super::ReadFailed)),
                 Some(_) | None => {}
             }
         }

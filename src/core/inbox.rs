@@ -51,15 +51,23 @@ impl Core {
         }
     }
 
-    /// A conversation changed: everyone in whose inbox it is hears of it. Large groups do not push their lists.
+    /// A conversation changed: everyone in whose inbox it is hears of it, members of a large group later.
     pub(super) fn touch_inboxes(&mut self, index: u64, key: ConversationKey) {
+        self.touch_inboxes_of(index, key, false);
+    }
+
+    /// The same; what is `private` changes nothing that visitors are shown.
+    pub(super) fn touch_inboxes_of(&mut self, index: u64, key: ConversationKey, private: bool) {
         let Some(conversation) = self.state.conversations.get(&key) else { return };
         let mut readers: BTreeMap<ConnectionId, UserId> = BTreeMap::new();
+        let mut large = false;
         if self.members_shown(key) {
             for user in conversation.members.keys() {
                 let user_key = UserKey { tenant: key.tenant, user: user.clone() };
                 readers.extend(self.board.connections(&user_key).map(|id| (id, user.clone())));
             }
+        } else {
+            large = true;
         }
         if conversation.head.kind == ConversationKind::Support {
             for id in self.staff_inboxes.get(&key.tenant).into_iter().flatten() {
@@ -69,10 +77,14 @@ impl Core {
             }
         }
         readers.retain(|id, _| self.connections.get(id).is_some_and(|connection| connection.inbox));
+        readers.retain(|id, _| !private || self.is_staff(*id));
         let entries: Vec<_> =
             readers.into_iter().map(|(id, user)| (id, entry(key, conversation, &user))).collect();
         for (id, entry) in entries {
             self.hold_answer(index, id, Lane::CONTROL, &Delivery::InboxEntry(entry));
+        }
+        if large && !private {
+            self.plan_lists(key);
         }
     }
 
@@ -123,10 +135,14 @@ const INBOX_MAX: usize = 200;
 /// Members named in an entry.
 const NAMES_MAX: usize = 8;
 
-fn entry(key: ConversationKey, conversation: &Conversation, user: &UserId) -> InboxEntry {
+/// A line of a user's list.
+pub(super) fn entry(key: ConversationKey, conversation: &Conversation, user: &UserId) -> InboxEntry {
     let head = &conversation.head;
     let me = conversation.members.get(user);
     let read = me.map_or(0, |member| member.read);
+    // Who sees a conversation without being a member of it is staff.
+    let staff = me.is_none_or(|member| member.role.is_staff());
+    let notes = if staff { 0 } else { conversation.notes_after(read) };
     let names = conversation.members.iter().take(NAMES_MAX).map(|(user, member)| MemberName {
         user: user.clone(),
         name: member.name.clone(),
@@ -139,9 +155,9 @@ fn entry(key: ConversationKey, conversation: &Conversation, user: &UserId) -> In
         subject: head.subject.clone(),
         assignee: head.assignee.clone(),
         head: head.seq,
-        active_at_ms: head.active_at_ms,
+        active_at_ms: conversation.active_at_ms(staff),
         read,
-        unread: conversation.messages_after(read),
+        unread: conversation.messages_after(read).saturating_sub(notes),
         members: names.collect(),
         gone: me.is_none() && head.status == Status::Closed,
     }

@@ -13,12 +13,24 @@
 //! held under that entry's index. With one node, committed means persisted here; on a node of a pair [`replication`] says
 //! when, and whether this node may serve at all.
 
+mod adding;
+#[cfg(test)]
+mod adding_laws;
+#[cfg(test)]
+mod adding_rig;
+mod addition;
+#[cfg(test)]
+mod broadcast_laws;
+#[cfg(test)]
+mod call_laws;
+mod calls;
 mod catch_up;
 mod commands;
 mod config;
 mod connection;
 mod conversation;
 mod decide;
+mod decide_adding;
 mod dedup;
 mod effect;
 mod full_disk;
@@ -29,6 +41,8 @@ mod inbox;
 mod input;
 #[cfg(test)]
 mod lane_laws;
+mod lists;
+mod marks;
 mod mutant;
 mod pair;
 #[cfg(test)]
@@ -54,8 +68,10 @@ mod shares;
 mod signals;
 mod state;
 mod timers;
+mod veil;
 mod watching;
 
+pub use addition::Addition;
 pub use config::CoreConfig;
 pub use conversation::{Conversation, Head, Member};
 pub use effect::{Append, Effect, EventRow, Row, Target};
@@ -73,7 +89,7 @@ pub use state::{DedupBounds, REIGNS_MAX, Session, State, Tip, User};
 
 use catch_up::Reading;
 use connection::{Connection, Whereabouts};
-use duet_protocol::{CodecError, SessionId, TenantName};
+use duet_protocol::{CodecError, Delivery, SessionId, TenantName};
 use hub::Hub;
 use pair::Pair;
 use presence::Board;
@@ -106,6 +122,11 @@ pub struct Core {
     staff_inboxes: BTreeMap<TenantId, BTreeSet<ConnectionId>>,
     reads: BTreeMap<ReadId, Reading>,
     next_read: u64,
+    /// Commands that wait for the target of a change: bounded for each connection, and gone with their lane.
+    waiting: BTreeMap<(ConnectionId, Lane), adding::Waiting>,
+    calls: calls::Switchboard,
+    /// Conversations whose lists wait to be told, and how far that has come.
+    lists: BTreeMap<ConversationKey, lists::Walk>,
     timers: Timers,
     checkpoint_index: u64,
     read_only: bool,
@@ -176,6 +197,9 @@ impl Core {
             staff_inboxes: BTreeMap::new(),
             reads: BTreeMap::new(),
             next_read: 0,
+            waiting: BTreeMap::new(),
+            calls: calls::Switchboard::default(),
+            lists: BTreeMap::new(),
             timers: Timers::default(),
             checkpoint_index,
             read_only: false,
@@ -243,7 +267,7 @@ impl Core {
             Input::Overflowed { target, seq } => self.overflowed(target, seq),
             Input::Writable { connection } => self.writable(connection),
             Input::Persisted { upto } => self.advance_commit(upto),
-            Input::EventsRead { read, result } => self.events_read(read, result),
+            Input::EventsRead { read, result } => self.events_read(now_ms, read, result),
             Input::ReadOnly(read_only) => self.set_read_only(now_ms, read_only),
             Input::Pair(_) | Input::Tick => {}
         }
@@ -295,8 +319,10 @@ impl Core {
         let bytes = entry.encode();
         self.state.apply(&entry, &bytes, self.config.dedup_bounds());
         let mut events = Vec::new();
+        let private = entry.record.is_private();
         for (row, frame) in pair::event_rows(&entry) {
-            self.hold(entry.index, Held::Event { key: row.conversation, seq: row.seq, frame });
+            let withheld = private.then(|| Delivery::Event(veil::withheld(row.seq)).encode());
+            self.hold(entry.index, Held::Event { key: row.conversation, seq: row.seq, frame, withheld });
             events.push(row);
         }
         let Entry { epoch, index, .. } = entry;
@@ -341,6 +367,8 @@ impl Core {
                 Timer::Session(session) => self.session_expired(now_ms, session),
                 Timer::Token(connection) => self.token_expired(now_ms, connection),
                 Timer::Checkpoint => self.take_checkpoint(),
+                Timer::Call(call) => self.call_expired(call),
+                Timer::Lists(key) => self.tell_members(now_ms, key),
                 Timer::Unanswered => self.answer_the_waiting(now_ms),
             }
         }

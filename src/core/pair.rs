@@ -6,6 +6,7 @@
 use super::{
     Append, BadLog, Core, CoreConfig, Effect, EventRow, Input, PairConfig, PairEffect, PeerMessage, Position,
     Role, State,
+    calls::Switchboard,
     hub::Hub,
     presence::Board,
     record::Entry,
@@ -277,6 +278,8 @@ impl Core {
         self.staff_inboxes.clear();
         self.board.unwatch_all();
         self.counted.clear();
+        self.calls = Switchboard::default();
+        self.lists.clear();
         let all: Vec<_> = self.connections.keys().copied().collect();
         for connection in all {
             self.disconnect(connection, Code::NOT_PRIMARY, Code::NOT_PRIMARY.sentence());

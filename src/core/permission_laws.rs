@@ -72,6 +72,22 @@ fn a_group_is_for_its_members_and_only_services_add_to_it_from_outside() {
 }
 
 #[test]
+fn a_broadcast_is_a_group_in_which_only_staff_publish() {
+    use Attempt::*;
+    for (attempt, cells) in [
+        (Open, "+. +. +. +."),
+        (Publish, "F. +. +. +."),
+        (Add, "F. +. +. ++"),
+        (RemoveOther, "F. F. +. +."),
+        (Leave, "+. +. +. +."),
+        (Take, "F. F. F. F."),
+        (Resolve, "B. B. B. B."),
+    ] {
+        check(ConversationKind::Broadcast, attempt, cells);
+    }
+}
+
+#[test]
 fn a_direct_conversation_has_two_members_for_ever() {
     use Attempt::*;
     for (attempt, cells) in [
@@ -98,6 +114,7 @@ fn who_may_begin_a_conversation_and_with_whom() {
         (ConversationKind::Direct, &["actor"], "BBBF"),
         (ConversationKind::Direct, &["nobody"], "...F"),
         (ConversationKind::Group, &["adam", "vera"], "F+++"),
+        (ConversationKind::Broadcast, &["adam", "vera"], "F+++"),
         (ConversationKind::Support, &[], "+++B"),
         (ConversationKind::Support, &["vera"], "BBB+"),
     ] {

@@ -3,7 +3,7 @@
 //! Encoded with the protocol's codec: append variants and never reorder them; old logs must stay readable.
 //! An encoded entry is `epoch · index · at_ms · chain before · record` (see `docs/storage.md`).
 
-use super::state::Tip;
+use super::{addition::Addition, state::Tip};
 use bytes::Bytes;
 use duet_protocol::{
     ClientMessageId, ConversationId, DeviceId, DisplayName, Event, EventBody, SessionId, TenantName, UserId,
@@ -188,9 +188,30 @@ pub enum Record {
         /// When the token ends, Unix milliseconds; 0 for never.
         token_expires_ms: u64,
     },
+    /// Something was added that is no message for everyone.
+    Added {
+        /// Which.
+        key: ConversationKey,
+        /// Event.
+        seq: u64,
+        /// By whom.
+        author: UserId,
+        /// The client's id of it.
+        id: ClientMessageId,
+        /// What.
+        addition: Addition,
+        /// Whether visitors do not see it.
+        private: bool,
+    },
 }
 
 impl Record {
+    /// Whether visitors do not see what the record adds.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        matches!(self, Self::Added { private: true, .. })
+    }
+
     /// The events that the record adds, in order.
     #[must_use]
     pub fn events(&self, at_ms: u64) -> Vec<(ConversationKey, Event)> {
@@ -222,6 +243,9 @@ impl Record {
             Self::MessagePublished { key, seq, author, id, content, reply_to } => {
                 let message = Message { id: *id, content: content.clone(), reply_to: *reply_to };
                 (key, *seq, author, vec![EventBody::Message(message)])
+            }
+            Self::Added { key, seq, author, id, addition, private } => {
+                (key, *seq, author, vec![addition.body(*id, *private)])
             }
             _ => return Vec::new(),
         };

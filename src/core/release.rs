@@ -23,8 +23,8 @@ pub(super) enum Held {
     /// The acknowledgement of a message, if the lane is still the one of the question. On how many disks it is shows when
     /// it is released.
     Published { key: ConversationKey, connection: ConnectionId, lane: Lane, since: u32, published: Published },
-    /// An event for who listens then.
-    Event { key: ConversationKey, seq: u64, frame: Bytes },
+    /// An event for who listens then, and what visitors get in its place, if it is not for them.
+    Event { key: ConversationKey, seq: u64, frame: Bytes, withheld: Option<Bytes> },
     /// A frame about a conversation that is no event: watermarks.
     Notice { key: ConversationKey, frame: Bytes },
     /// A subscription may begin; events up to `head` are committed.
@@ -111,10 +111,16 @@ impl Core {
                     self.send(connection, lane, &Delivery::Published(published));
                 }
             }
-            Held::Event { key, seq, frame } => {
+            Held::Event { key, seq, frame, withheld } => {
                 let targets = self.hub.release(key, seq);
-                if !targets.is_empty() {
-                    self.effects.push_back(Effect::Deliver { seq, frame, targets });
+                let (staff, others) = match &withheld {
+                    Some(_) => targets.into_iter().partition(|target| self.is_staff(target.connection)),
+                    None => (targets, Vec::new()),
+                };
+                for (frame, targets) in [(Some(frame), staff), (withheld, others)] {
+                    if let Some(frame) = frame.filter(|_| !targets.is_empty()) {
+                        self.effects.push_back(Effect::Deliver { seq, frame, targets });
+                    }
                 }
             }
             Held::Notice { key, frame } => self.notify(key, frame),
@@ -191,6 +197,7 @@ impl Core {
     ) {
         self.hub.leave(key, connection, lane);
         self.forget_counts();
+        self.waiting.remove(&(connection, lane));
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.lanes.remove(&lane);
         }

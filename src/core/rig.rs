@@ -24,6 +24,12 @@ pub(super) struct Node {
     pub(super) log: Vec<bytes::Bytes>,
     /// Nothing reaches the disk while this is set.
     pub(super) full: bool,
+    /// Whether reads of events are answered.
+    pub(super) serves_reads: bool,
+    /// The rows of checkpoints.
+    pub(super) checkpoint: std::collections::BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Message ids that were given out.
+    pub(super) ids: u64,
 }
 
 impl Node {
@@ -35,10 +41,17 @@ impl Node {
     /// A node that starts on a log.
     pub(super) fn with(config: CoreConfig, log: Vec<bytes::Bytes>) -> Self {
         let core = Core::restore(config, State::default(), log.clone()).expect("a good log");
-        let mut node = Self { core, now_ms: NOW_MS, rows: Vec::new(), log, full: false };
+        let mut node = Self::around(core);
+        node.log = log;
         node.core.start(NOW_MS, &[TenantName::parse("acme").expect("a name")]);
         node.settle();
         node
+    }
+
+    /// A node that has done nothing yet.
+    pub(super) fn around(core: Core) -> Self {
+        let (rows, log, checkpoint) = (Vec::new(), Vec::new(), std::collections::BTreeMap::new());
+        Self { core, now_ms: NOW_MS, rows, log, full: false, serves_reads: false, checkpoint, ids: 0 }
     }
 
     /// A visitor with a support conversation, and an agent.
@@ -125,10 +138,34 @@ impl Node {
                     self.core.handle(self.now_ms, Input::Persisted { upto: index });
                 }
             } else {
+                if let Effect::Checkpoint { rows, .. } = &effect {
+                    self.checkpoint.extend(rows.iter().cloned());
+                }
+                if self.serves_reads && self.read(&effect) {
+                    continue;
+                }
                 effects.push(effect);
             }
         }
         effects
+    }
+
+    /// Answers the reads among these, and goes on.
+    pub(super) fn serve(&mut self, asked: Vec<Effect>) -> Vec<Effect> {
+        for effect in asked {
+            self.read(&effect);
+        }
+        self.settle()
+    }
+
+    /// Answers a read out of the rows. `false` when this is none.
+    fn read(&mut self, effect: &Effect) -> bool {
+        let Effect::Read { read, conversation, after, upto, .. } = effect else { return false };
+        let asked = self.rows.iter().filter(|row| row.conversation == *conversation);
+        let asked = asked.filter(|row| (after + 1..=*upto).contains(&row.seq));
+        let found = asked.map(|row| (row.seq, row.bytes.clone())).collect();
+        self.core.handle(self.now_ms, Input::EventsRead { read: *read, result: Ok(found) });
+        true
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     conversation::{Conversation, Head, Member},
     dedup::{BadPack, Dedup},
     effect::Row,
+    marks::{Aside, Marks},
     record::{ConversationKey, TenantId, UserKey},
     state::{Session, State, Tip, User},
 };
@@ -36,6 +37,10 @@ pub enum RowKey {
     DedupFloor(TenantId),
     /// The first index of a reign.
     Reign(u64),
+    /// [`Marks`] of a message.
+    Marks(ConversationKey, u64),
+    /// [`Aside`].
+    Aside(ConversationKey),
 }
 
 /// A row that cannot be read: the checkpoint is damaged.
@@ -82,6 +87,11 @@ impl RowKey {
             Self::Dedup(pack) => join(DEDUP, &[&pack.to_be_bytes()]),
             Self::Reign(epoch) => join(REIGN, &[&epoch.to_be_bytes()]),
             Self::DedupFloor(tenant) => join(DEDUP_FLOOR, &[&tenant.0.to_be_bytes()]),
+            Self::Marks(key, seq) => {
+                let tenant = key.tenant.0.to_be_bytes();
+                join(MARKS, &[&tenant, &key.conversation.0, &seq.to_be_bytes()])
+            }
+            Self::Aside(key) => join(ASIDE, &[&key.tenant.0.to_be_bytes(), &key.conversation.0]),
         }
     }
 }
@@ -101,6 +111,7 @@ impl State {
     pub fn from_rows(rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Self, BadRow> {
         let mut state = Self::default();
         let (mut heads, mut members) = (BTreeMap::new(), Vec::new());
+        let mut changes = Vec::new();
         let (mut marks, mut floors, mut packs) = ((0, 0), BTreeMap::new(), BTreeMap::new());
         for (key, value) in rows {
             let kind = key.first().copied().unwrap_or(0);
@@ -141,6 +152,15 @@ impl State {
                     let epoch = u64::from_be_bytes(array(kind, rest)?);
                     state.reigns.insert(epoch, read(kind, &value)?);
                 }
+                (MARKS, rest) => {
+                    let (key, seq) = conversation_key(kind, rest)?;
+                    let seq = u64::from_be_bytes(array(kind, seq)?);
+                    changes.push((key, Change::Marks(seq, read(kind, &value)?)));
+                }
+                (ASIDE, rest) => {
+                    let (key, []) = conversation_key(kind, rest)? else { return Err(BadRow::Key(kind)) };
+                    changes.push((key, Change::Aside(read(kind, &value)?)));
+                }
                 _ => return Err(BadRow::Key(kind)),
             }
         }
@@ -148,18 +168,26 @@ impl State {
             BadPack::Damaged(error) => BadRow::Value(DEDUP, error),
             BadPack::Count => BadRow::Dedup,
         })?;
-        state.assemble(heads, members)
+        state.assemble(heads, members, changes)
     }
 
     fn assemble(
         mut self,
         heads: BTreeMap<ConversationKey, Head>,
         members: Vec<(ConversationKey, UserId, Member)>,
+        changes: Vec<(ConversationKey, Change)>,
     ) -> Result<Self, BadRow> {
-        let whole = |(key, head)| (key, Conversation { head, members: BTreeMap::new() });
+        let whole = |(key, head)| (key, Conversation::restored(head));
         let mut conversations: BTreeMap<_, _> = heads.into_iter().map(whole).collect();
         for (key, user, member) in members {
             conversations.get_mut(&key).ok_or(BadRow::Orphan)?.members.insert(user, member);
+        }
+        for (key, change) in changes {
+            let conversation = conversations.get_mut(&key).ok_or(BadRow::Orphan)?;
+            match change {
+                Change::Marks(seq, marks) => conversation.restore_marks(seq, marks),
+                Change::Aside(aside) => conversation.aside = Some(aside),
+            }
         }
         for (key, conversation) in conversations {
             self.put_conversation(key, conversation);
@@ -186,8 +214,20 @@ impl State {
             RowKey::DedupFloor(tenant) => {
                 self.dedup.floor_ms(*tenant).map(|floor_ms| codec::encode(&floor_ms))
             }
+            RowKey::Marks(key, seq) => {
+                self.conversations.get(key).and_then(|c| c.marks.get(seq)).map(codec::encode)
+            }
+            RowKey::Aside(key) => {
+                self.conversations.get(key).and_then(|c| c.aside.as_ref()).map(codec::encode)
+            }
         }
     }
+}
+
+/// A row that belongs to a conversation beside its head and its members.
+enum Change {
+    Marks(u64, Marks),
+    Aside(Aside),
 }
 
 const META: u8 = 0x01;
@@ -199,6 +239,8 @@ const MEMBER: u8 = 0x06;
 pub(super) const DEDUP: u8 = 0x07;
 const DEDUP_FLOOR: u8 = 0x08;
 const REIGN: u8 = 0x09;
+const MARKS: u8 = 0x10;
+const ASIDE: u8 = 0x11;
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];

@@ -14,7 +14,6 @@ use super::{
 use duet_protocol::{
     Code, Delivery, DeviceId, DisplayName, Hello, Resumed, SessionId, Subject, TenantName, VERSIONS, Welcome,
     delivery::{Authenticated, Availability},
-    hello::capability,
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,7 +164,7 @@ impl Core {
             peers: self.config.peers.clone(),
             server_time_ms: now_ms,
             token_expires_ms,
-            capabilities: hello.capabilities & GRANTED,
+            capabilities: hello.capabilities & super::config::GRANTED,
             limits: self.config.limits,
         }
     }
@@ -293,6 +292,7 @@ impl Core {
         for (lane, usage) in &connection.lanes {
             if let LaneUse::Conversation(key) = usage {
                 self.hub.leave(*key, id, *lane);
+                self.waiting.remove(&(id, *lane));
             }
         }
         for user in &connection.watched {
@@ -303,6 +303,7 @@ impl Core {
         }
         self.forget_counts();
         self.watch_staff_inbox(connection.actor.key.tenant, id, false);
+        self.leave_calls(connection.actor.key.tenant, id);
         let (session, key) = (connection.session, connection.actor.key);
         if self.sessions.get(&session) == Some(&Whereabouts::Here(id)) {
             if self.state.sessions.contains_key(&session) {
@@ -387,9 +388,6 @@ impl Core {
         user.map_or((Availability::Online, 0), |user| (user.availability, user.last_seen_ms))
     }
 }
-
-/// What this server can do that a client must ask for.
-const GRANTED: u64 = capability::DATAGRAMS | capability::PRESENCE;
 
 /// When to try again to write that a session ended.
 const READ_ONLY_RETRY_MS: u64 = 60_000;

@@ -5,8 +5,10 @@
 //! the next one) is a defect of this program and stops it: going on would spread the damage.
 
 use super::{
+    addition::Addition,
     conversation::Conversation,
     dedup::{Accepted, Dedup, fingerprint},
+    marks::Deletion,
     record::{ConversationKey, Entry, NewMember, Record, TenantId, UserKey},
     rows::RowKey,
 };
@@ -187,6 +189,16 @@ impl State {
                 let pack = self.dedup.remember(accepted);
                 self.dirty.insert(RowKey::Dedup(pack));
             }
+            Record::Added { key, seq, author, id, addition, private } => {
+                self.expect_next(*key, *seq);
+                self.add(*key, author, addition, *private);
+                let Tip { index, at_ms, .. } = self.tip;
+                let fingerprint = addition.fingerprint();
+                let (key, author, id, seq) = (*key, author.clone(), *id, *seq);
+                let accepted = Accepted { key, author, id, seq, index, at_ms, fingerprint };
+                let pack = self.dedup.remember(accepted);
+                self.dirty.insert(RowKey::Dedup(pack));
+            }
         }
     }
 
@@ -285,6 +297,37 @@ impl State {
         }
     }
 
+    fn add(&mut self, key: ConversationKey, author: &UserId, addition: &Addition, private: bool) {
+        let Tip { index, at_ms, .. } = self.tip;
+        let conversation = self.change(key);
+        let shown_at_ms = conversation.active_at_ms(false);
+        if let Addition::Note { .. } = addition {
+            conversation.count_message(at_ms, author);
+            conversation.count_note();
+        } else {
+            conversation.count_silent(at_ms);
+        }
+        if private {
+            conversation.set_aside(shown_at_ms);
+        }
+        let seq = conversation.head.seq;
+        let (marked, forgotten) = match addition {
+            Addition::Delete { target } => {
+                conversation.delete(*target, Deletion { seq, at_ms, index });
+                (Some(*target), None)
+            }
+            Addition::React { target, emoji, on: true } => {
+                (Some(*target), conversation.react(*target, emoji))
+            }
+            _ => (None, None),
+        };
+        self.dirty.extend(marked.into_iter().chain(forgotten).map(|seq| RowKey::Marks(key, seq)));
+        if private {
+            self.dirty.insert(RowKey::Aside(key));
+        }
+        self.dirty.insert(RowKey::Member(key, author.clone()));
+    }
+
     fn leave(&mut self, key: ConversationKey, user: &UserId) {
         let at_ms = self.tip.at_ms;
         let conversation = self.change(key);
@@ -336,6 +379,9 @@ impl State {
         let Some(conversation) = self.conversations.get_mut(&key) else {
             unreachable!("a record names a conversation that was never created: {key:?}")
         };
+        if conversation.aside.is_some() {
+            self.dirty.insert(RowKey::Aside(key));
+        }
         conversation.head.index = index;
         conversation.enter_reign(epoch);
         conversation

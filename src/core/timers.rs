@@ -4,6 +4,7 @@
 //! connection, a session, a user), however often clients come and go.
 
 use super::{
+    calls::CallId,
     input::ConnectionId,
     record::{ConversationKey, UserKey},
 };
@@ -25,6 +26,10 @@ pub enum Timer {
     Token(ConnectionId),
     /// What changed is checkpointed.
     Checkpoint,
+    /// A call is not answered in time.
+    Call(CallId),
+    /// The lists of a large group's members are told of its changes.
+    Lists(ConversationKey),
     /// What a full disk keeps waiting is answered.
     Unanswered,
 }
