@@ -103,10 +103,11 @@ impl fmt::Debug for LinkSender {
     }
 }
 
-/// Moves queued messages into their streams.
+/// Moves queued messages into their streams. When it is dropped, before or while it runs, senders are told that the link is no
+/// more: what they queued then would wait for ever.
 #[derive(Debug)]
 pub struct LinkWriter {
-    shared: Arc<Shared>,
+    shared: EndsWithWriter,
     connection: Connection,
     guard: Guard,
     pulse: SendStream,
@@ -117,10 +118,11 @@ impl LinkWriter {
     /// Runs until the link ends, and says why. Both lanes move independently of each other. Whatever is queued at the end is
     /// gone, and senders are told so.
     pub async fn run(self) -> LinkEnded {
-        let Self { shared, connection, guard, mut pulse, mut log } = self;
+        let Self { shared: ends, connection, guard, mut pulse, mut log } = self;
+        let shared = &ends.0;
         let ended = tokio::select! {
-            ended = drain(&shared, Lane::Pulse, &mut pulse, PULSE_STUCK) => ended,
-            ended = drain(&shared, Lane::Log, &mut log, LOG_STUCK) => ended,
+            ended = drain(shared, Lane::Pulse, &mut pulse, PULSE_STUCK) => ended,
+            ended = drain(shared, Lane::Log, &mut log, LOG_STUCK) => ended,
             error = connection.closed() => error.into(),
         };
         // A lane can notice the end of the connection before its reason.
@@ -145,7 +147,16 @@ pub(super) fn outgoing(
     });
     let guard = Guard::new(&connection);
     let sender = LinkSender { shared: Arc::clone(&shared), connection: connection.clone() };
-    (sender, LinkWriter { shared, connection, guard, pulse, log })
+    (sender, LinkWriter { shared: EndsWithWriter(shared), connection, guard, pulse, log })
+}
+
+#[derive(Debug)]
+struct EndsWithWriter(Arc<Shared>);
+
+impl Drop for EndsWithWriter {
+    fn drop(&mut self) {
+        self.0.end(&LinkEnded::BrokenOff);
+    }
 }
 
 #[derive(Debug)]

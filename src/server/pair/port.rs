@@ -8,10 +8,13 @@ use super::{
 };
 use crate::{
     core::{Answer, OrderRefused, PairEffect, PairFact, PairOrder, Role},
-    peer::SendRefused,
+    peer::{Lane, SendRefused, frame::lane},
     server::queues::{Job, ReadJob},
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// What the driver has of its pair.
 pub(in crate::server) struct Port {
@@ -24,6 +27,8 @@ pub(in crate::server) struct Port {
     next_request: u64,
     /// Whether the store remembers that this node may acknowledge alone; unknown after a start.
     alone: Option<bool>,
+    /// When the log said last that the link took no message.
+    said: Option<Instant>,
 }
 
 /// What the driver has to do for an effect.
@@ -41,7 +46,8 @@ pub(in crate::server) enum Todo {
 
 impl Port {
     pub(super) fn new(asks: Asks, courier: Courier, board: Board) -> Self {
-        Self { line: None, asks, courier, board, replies: BTreeMap::new(), next_request: 0, alone: None }
+        let (line, replies, next_request) = (None, BTreeMap::new(), 0);
+        Self { line, asks, courier, board, replies, next_request, alone: None, said: None }
     }
 
     /// The link to the peer is up.
@@ -81,13 +87,9 @@ impl Port {
     pub(in crate::server) fn carry_out(&mut self, effect: PairEffect) -> Option<Todo> {
         match effect {
             PairEffect::Say(message) => {
-                let sent = self.line.as_ref().map(|line| line.sender.send(&message));
-                // Something of the stream is lost: it begins again where the peer stands.
-                if let Some(Err(SendRefused::Full(_) | SendRefused::Frame(_))) = sent {
-                    tracing::warn!("the link to the peer has no room");
-                    return Some(Todo::Tell(PairFact::LinkUp));
-                }
-                None
+                let refused = self.line.as_ref().and_then(|line| line.sender.send(&message).err())?;
+                self.say(&refused);
+                breaks_the_stream(lane(&message), &refused).then_some(Todo::Tell(PairFact::LinkUp))
             }
             PairEffect::Ask { ask, question } => {
                 let asked = self.asks.try_send(Ask::Question(ask, question));
@@ -138,10 +140,44 @@ impl Port {
         }
     }
 
+    /// Logs why the link took a message not, once a second at most.
+    fn say(&mut self, refused: &SendRefused) {
+        let now = Instant::now();
+        if self.said.is_none_or(|said| now.saturating_duration_since(said) >= Duration::from_secs(1)) {
+            self.said = Some(now);
+            tracing::warn!(%refused, "the link did not take a message for the peer");
+        }
+    }
+
     fn answer(&mut self, request: u64, result: Result<(), OrderRefused>) {
         if let Some(reply) = self.replies.remove(&request) {
             // An operator who has gone away needs no answer.
             let _ = reply.send(result.map_err(Into::into));
         }
+    }
+}
+
+/// Whether entries are missing now, so that the stream has to begin again where the peer stands. What belongs to no stream is
+/// said again by itself: to answer its loss with more of it would never end.
+fn breaks_the_stream(lane: Lane, refused: &SendRefused) -> bool {
+    lane == Lane::Log && !matches!(refused, SendRefused::Ended(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::LinkEnded;
+
+    #[test]
+    fn only_what_is_missing_in_the_stream_makes_it_begin_again() {
+        assert!(breaks_the_stream(Lane::Log, &SendRefused::Full(Lane::Log)));
+        assert!(
+            !breaks_the_stream(Lane::Pulse, &SendRefused::Full(Lane::Pulse)),
+            "the next heartbeat comes anyway"
+        );
+        assert!(
+            !breaks_the_stream(Lane::Log, &SendRefused::Ended(LinkEnded::BrokenOff)),
+            "the next link begins it"
+        );
     }
 }

@@ -98,3 +98,18 @@ async fn a_sender_hears_that_its_link_is_no_more() {
     let ended = soon("the end", from.writer.run()).await;
     assert_eq!(from.sender.send(&beat(1)), Err(SendRefused::Ended(ended)));
 }
+
+#[tokio::test]
+async fn a_sender_whose_writer_was_dropped_is_told_so_and_never_finds_its_lane_full() {
+    let pair = Pair::mint();
+    let (_a, _b, on_a, _on_b) = pair.linked().await;
+    let from = on_a.split();
+    let running = tokio::spawn(from.writer.run());
+    from.sender.send(&beat(0)).unwrap();
+    running.abort();
+    assert!(running.await.is_err_and(|error| error.is_cancelled()));
+    for number in 1..1_000 {
+        let refused = from.sender.send(&beat(number)).unwrap_err();
+        assert!(matches!(refused, SendRefused::Ended(_)), "message {number}: {refused}");
+    }
+}
