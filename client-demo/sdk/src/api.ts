@@ -160,6 +160,8 @@ export interface ConnectionInfo {
   readonly endpoint: string | undefined;
   /** Milliseconds to add to the local clock to get the server's. */
   readonly clockOffset: number;
+  /** Whether the server takes edits, deletions, reactions and notes; `false` before the first connection. */
+  readonly amendments: boolean;
 }
 
 /** Everything a client tells, by name. */

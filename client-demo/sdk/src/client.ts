@@ -21,6 +21,7 @@ import { browserDial } from './host/dial';
 import { Driver } from './host/driver';
 import { hooks } from './host/hooks';
 import { browserParts, type Parts } from './host/parts';
+import { capability } from './protocol/hello';
 import { canonicalUuid } from './protocol/ids';
 import type { Me } from './values';
 
@@ -77,6 +78,7 @@ export class Client implements DuetClient {
       session: live?.welcome.session ?? saved?.session,
       endpoint: live?.address.url,
       clockOffset: clock.offset,
+      amendments: (this.#driver.machine.capabilities & capability.AMENDMENTS) !== 0n,
     };
   }
 

@@ -8,7 +8,7 @@ import { type Delivery, encodeDelivery, type Member } from '../src/protocol/deli
 import { encode } from '../src/protocol/codec';
 import { type Event, EVENT_BODIES } from '../src/protocol/event';
 import { type Frame, fromDatagram } from '../src/protocol/frame';
-import type { Limits, Resumed } from '../src/protocol/hello';
+import type { Limits, Resumed, Role } from '../src/protocol/hello';
 
 export const CONVERSATION = '019a7b0d-7e00-7abc-8def-010203040506';
 export const LIMITS: Limits = {
@@ -38,6 +38,7 @@ export type Verdict = 'accept' | 'silence' | { readonly code: number; readonly r
 
 export class FakeServer {
   epoch = 3;
+  role: Role = 'visitor';
   limits = LIMITS;
   /** Unix milliseconds of the server. */
   time: () => number;
@@ -232,7 +233,7 @@ export class FakeServer {
         tenant: 'acme',
         user,
         name: user,
-        role: 'visitor',
+        role: this.role,
         node: 'node-a',
         epoch: this.epoch,
         peers: this.peers,

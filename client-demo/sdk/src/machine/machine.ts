@@ -63,6 +63,8 @@ export class Machine {
   readonly presences: Presences;
   readonly typing: Typing;
   me: Me | undefined;
+  /** What both sides of the last connection could. */
+  capabilities = 0n;
   readonly #out = new Out();
   readonly #requests: Requests;
   #bulkLane: number | undefined;
@@ -88,8 +90,7 @@ export class Machine {
       epoch: () => this.connection.live?.welcome.epoch ?? 0,
       serverTime: now => this.connection.clock.server(now),
       amends: () => {
-        const granted = this.connection.live?.welcome.capabilities;
-        return granted === undefined ? undefined : (granted & capability.AMENDMENTS) !== 0n;
+        return this.me === undefined ? undefined : (this.capabilities & capability.AMENDMENTS) !== 0n;
       },
       messageBytesMax: () => this.connection.live?.welcome.limits.messageBytesMax ?? MESSAGE_BYTES_DEFAULT,
     });
@@ -256,6 +257,7 @@ export class Machine {
   welcomed(now: number, welcome: Welcome): void {
     const { tenant, user, name, role } = welcome;
     this.me = { tenant, user, name, role };
+    this.capabilities = welcome.capabilities;
     if (this.#servedOwner !== '' && this.#servedOwner !== this.owner) this.#changeUser();
     this.#servedOwner = this.owner;
     this.typing.ttlMs = welcome.limits.typingTtlMs;

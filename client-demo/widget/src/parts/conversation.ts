@@ -1,7 +1,8 @@
 /** A conversation to read and to write in: list, who types, composer. What stands instead of the composer is the `notice` slot. */
-import type { Conversation, DuetClient } from '@duet/client';
+import type { Conversation, DuetClient, Message } from '@duet/client';
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { nameOf } from '../model/names';
+import { isStaff, mayDo, type Task } from '../model/task';
 import { Localized, texts } from '../text/locale';
 import './composer';
 import type { DuetComposer } from './composer';
@@ -90,6 +91,8 @@ export class DuetConversation extends LitElement {
         .client=${this.client}
         .conversation=${this.conversation}
         .scope=${this.scope}
+        ?mute=${this.mute}
+        @duet-task=${this.#onTask}
       ></duet-messages>
       <div class="typing">${this.#typing()}</div>
       <slot name="notice"></slot>
@@ -99,6 +102,8 @@ export class DuetConversation extends LitElement {
           : html`<duet-composer
               .conversation=${this.conversation}
               .scope=${this.scope}
+              ?staff=${isStaff(this.client)}
+              .mayEdit=${(message: Message) => mayDo(message, this.client, false).includes('edit')}
               @duet-sent=${this.#onSent}
             ></duet-composer>`
       }
@@ -116,6 +121,11 @@ export class DuetConversation extends LitElement {
         : texts().text('typing.several', { count: typists.length });
     return html`<span class="dots" aria-hidden="true"><i></i><i></i><i></i></span><span>${text}</span>`;
   }
+
+  readonly #onTask = (event: CustomEvent<Task>): void => {
+    const composer = this.renderRoot.querySelector<DuetComposer>('duet-composer');
+    composer?.begin(event.detail);
+  };
 
   readonly #onSent = (): void => {
     this.renderRoot.querySelector<DuetMessages>('duet-messages')?.wrote();

@@ -183,6 +183,119 @@ export const messagesStyle = css`
   .remedy:hover {
     background: var(--hover);
   }
+  .note .bubble {
+    border-color: color-mix(in oklab, var(--warning) 35%, transparent);
+    background: color-mix(in oklab, var(--warning) 12%, var(--surface));
+  }
+  .mark {
+    display: flex;
+    align-items: center;
+    gap: 4px;
+    margin-block-end: 2px;
+    color: var(--warning);
+    font-size: 12px;
+    font-weight: 500;
+  }
+  .deleted .bubble {
+    border-color: var(--line);
+    background: none;
+    color: var(--quiet);
+  }
+  .gone {
+    display: inline-flex;
+    align-items: center;
+    gap: 6px;
+    font-style: italic;
+  }
+  .edited {
+    margin-inline-start: 6px;
+    color: var(--quiet);
+    font-size: 12px;
+    white-space: nowrap;
+  }
+  .quote {
+    display: flex;
+    flex-direction: column;
+    inline-size: 100%;
+    margin-block: 2px 5px;
+    padding: 2px 10px;
+    border: 0;
+    border-inline-start: 3px solid var(--accent);
+    border-radius: 3px;
+    background: var(--hover);
+    font-size: 13px;
+    text-align: start;
+    cursor: pointer;
+  }
+  .quote span {
+    display: block;
+    max-inline-size: 44ch;
+    overflow: hidden;
+    color: var(--quiet);
+    text-overflow: ellipsis;
+    white-space: nowrap;
+  }
+  .quote b {
+    font-weight: 600;
+  }
+  .reactions {
+    display: flex;
+    flex-wrap: wrap;
+    gap: 4px;
+    margin: 4px 4px 2px;
+  }
+  .own .reactions {
+    justify-content: flex-end;
+    margin-inline-end: 22px;
+  }
+  .chip {
+    display: inline-flex;
+    align-items: center;
+    gap: 5px;
+    min-block-size: 26px;
+    padding: 0 9px;
+    border: 1px solid var(--line);
+    border-radius: 13px;
+    background: var(--surface);
+    font-size: 13px;
+    cursor: pointer;
+  }
+  .chip:hover {
+    border-color: color-mix(in oklab, var(--text) 18%, var(--line));
+  }
+  .chip:disabled {
+    cursor: default;
+  }
+  .chip[aria-pressed='true'] {
+    border-color: var(--accent);
+    background: var(--tint);
+    color: var(--accent);
+    font-weight: 600;
+  }
+  .meta.late {
+    animation: appear 150ms 300ms both;
+  }
+  /* Its place is kept before it is drawn, so that nothing moves. */
+  duet-actions {
+    inline-size: 28px;
+    block-size: 28px;
+  }
+  .own duet-actions {
+    order: -1;
+  }
+  .message:hover duet-actions {
+    --opener: 1;
+  }
+  .shown .bubble {
+    outline: 2px solid var(--accent);
+    outline-offset: 2px;
+  }
+  @media (pointer: coarse) {
+    .chip {
+      min-block-size: 32px;
+      border-radius: 16px;
+    }
+  }
   .pill {
     position: absolute;
     inset-block-end: 12px;

@@ -2,7 +2,7 @@
  * The message list: a log that keeps its place. Older messages load above without a jump, new ones below the fold show a
  * pill, a reload shows the same lines again, and what was before the reader's eyes counts as read.
  */
-import type { Conversation, DuetClient, Message } from '@duet/client';
+import type { Conversation, DuetClient, Message, QuickReply } from '@duet/client';
 import { ArrowDown } from 'lucide';
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
@@ -10,6 +10,9 @@ import { rowsOf } from '../model/rows';
 import { loadScroll, saveScroll, type ScrollPlace } from '../model/scroll';
 import { answered, lastSeq, looked, newBelow, opened, type Seen } from '../model/seen';
 import { Localized, texts } from '../text/locale';
+import { mayDo, type Task } from '../model/task';
+import type { DuetActions, MessageAct } from './actions';
+import { cardStyle, drawQuickReplies } from './card';
 import { icon } from './icons';
 import { drawRow, type RowContext } from './message-row';
 import { messagesStyle } from './messages.style';
@@ -21,22 +24,29 @@ const END_PX = 48;
 /** Closer to the beginning than this loads the page before, CSS pixels. */
 const OLDER_PX = 400;
 const PAGE = 50;
+/** How long a message that was asked for is marked, milliseconds. */
+const SHOWN_MS = 1_500;
 /** A reload goes back at most so many pages to find the reader's place. */
 const RESTORE_PAGES_MAX = 40;
 
 /** `<duet-messages>`; set `client`, `conversation` and `scope` (a name for this reader's place). */
 export class DuetMessages extends LitElement {
-  static override styles = [theme, messagesStyle];
+  static override styles = [theme, messagesStyle, cardStyle];
   static override properties = {
     client: { attribute: false },
     conversation: { attribute: false },
     scope: {},
+    mute: { type: Boolean },
     loading: { state: true },
   };
   declare client: DuetClient | undefined;
   declare conversation: Conversation | undefined;
   declare scope: string;
+  /** Nothing can be said here now. */
+  declare mute: boolean;
   declare loading: boolean;
+  /** The message whose actions are the tab stop; the last one until another was chosen. */
+  #stop: string | undefined;
   #seen: Seen = opened(0, 0);
   /** Whether the end of the list is in view, as of the last scroll or drawing. */
   #atEnd = true;
@@ -65,6 +75,7 @@ export class DuetMessages extends LitElement {
   constructor() {
     super();
     this.scope = '';
+    this.mute = false;
     this.loading = false;
     new Watching(this, () => this.client);
     new Localized(this);
@@ -130,6 +141,7 @@ export class DuetMessages extends LitElement {
         aria-label=${texts().text('log.name')}
         tabindex="0"
         @scroll=${this.#onScroll}
+        @keydown=${this.#onKey}
       >
         <div class="top">${this.#top(entries.length > 0)}</div>
         ${conversation === undefined ? nothing : this.#rows(conversation)}
@@ -149,6 +161,7 @@ export class DuetMessages extends LitElement {
     if (!rows.some(row => row.type === 'message') && conversation.subscription === 'subscribed') {
       return html`<p class="empty">${texts().text('log.empty')}</p>`;
     }
+    const { messages } = conversation;
     const context: RowContext = {
       conversation,
       me: this.client?.me?.user ?? '',
@@ -162,13 +175,86 @@ export class DuetMessages extends LitElement {
         conversation.discard(message.id);
         this.requestUpdate();
       },
+      stop: this.#stop ?? messages.findLast(({ seq }) => seq !== undefined)?.id,
+      may: message => mayDo(message, this.client, this.mute),
+      act: (message, act) => {
+        this.#act(conversation, message, act);
+      },
+      choose: (card, choice) => {
+        this.#choose(conversation, card, choice);
+      },
+      show: seq => {
+        this.#show(seq);
+      },
+      retryChange: id => {
+        conversation.retry(id);
+      },
+      discardChange: id => {
+        conversation.discard(id);
+      },
     };
-    return repeat(
+    return html`${repeat(
       rows,
       row => row.key,
       row => drawRow(row, context),
-    );
+    )}${this.#quickReplies(conversation, messages.at(-1))}`;
   }
+
+  /** Answers that are offered for as long as nothing has been said after them. */
+  #quickReplies(conversation: Conversation, last: Message | undefined): unknown {
+    if (last === undefined || last.own || this.mute || last.content.format !== 'card') return nothing;
+    const { quickReplies = [] } = last.content.card;
+    if (quickReplies.length === 0) return nothing;
+    return drawQuickReplies(quickReplies, choice => {
+      this.#choose(conversation, last, choice);
+    });
+  }
+
+  #choose(conversation: Conversation, card: Message, choice: QuickReply): void {
+    conversation
+      .choose(card, choice)
+      .accepted()
+      .catch(() => undefined);
+    this.wrote();
+  }
+
+  #act(conversation: Conversation, message: Message, act: MessageAct): void {
+    const { seq } = message;
+    if (seq === undefined) return;
+    if (act.type === 'react') {
+      const own = message.reactions.some(reaction => reaction.own && reaction.emoji === act.emoji);
+      conversation.react(seq, act.emoji, !own);
+    } else if (act.type === 'delete') conversation.delete(seq);
+    else {
+      const detail: Task = { type: act.type, message };
+      this.dispatchEvent(new CustomEvent('duet-task', { detail, bubbles: true }));
+    }
+  }
+
+  #show(seq: number): void {
+    const row = this.#log.querySelector<HTMLElement>(`[data-seq="${seq}"]`);
+    if (row === null) return;
+    const smooth = !matchMedia('(prefers-reduced-motion: reduce)').matches;
+    row.scrollIntoView({ block: 'center', behavior: smooth ? 'smooth' : 'instant' });
+    row.classList.add('shown');
+    setTimeout(() => {
+      row.classList.remove('shown');
+    }, SHOWN_MS);
+  }
+
+  /** Arrow keys lead from one message's actions to the next. */
+  readonly #onKey = (event: KeyboardEvent): void => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const [target] = event.composedPath();
+    if (step === undefined || !(target instanceof HTMLElement) || !target.matches('.opener')) return;
+    const all = [...this.#log.querySelectorAll<DuetActions>('duet-actions')];
+    const next = all[all.findIndex(one => event.composedPath().includes(one)) + step];
+    if (next === undefined) return;
+    event.preventDefault();
+    this.#stop = next.closest<HTMLElement>('.message')?.dataset['id'];
+    this.requestUpdate();
+    next.focus();
+  };
 
   #top(any: boolean): unknown {
     if (this.loading) return html`<span class="late">${texts().text('log.older')}</span>`;
@@ -180,6 +266,7 @@ export class DuetMessages extends LitElement {
     this.#phase = 'waiting';
     this.#atEnd = true;
     this.#exhausted = false;
+    this.#stop = undefined;
     this.#openedAt = Infinity;
     this.#seen = opened(0, 0);
   }
