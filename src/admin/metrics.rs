@@ -22,6 +22,7 @@ metrics! {
     CONNECTIONS_CLOSED Counter "duet_connections_closed_total" ["cause"] "Connections that ended, by who or what ended them.";
     CONNECTIONS_REFUSED Counter "duet_connections_refused_total" ["reason"] "Connections that were turned away before hello.";
     HANDSHAKES_FAILED Counter "duet_handshakes_failed_total" ["reason"] "TLS, QUIC, HTTP and WebTransport openings that failed.";
+    CARRIER_REQUESTS Counter "duet_carrier_requests_total" ["request", "status"] "Requests of carriers that are made of HTTP requests, by what they ask and how they were answered.";
     TOKENS_REFUSED Counter "duet_tokens_refused_total" ["reason"] "Tokens that were not accepted.";
     DISCONNECTS Counter "duet_disconnects_total" ["code"] "Connections that the core ended, by code.";
     SESSIONS Gauge "duet_sessions" [] "Sessions that have not ended, with or without a connection.";

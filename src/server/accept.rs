@@ -1,10 +1,11 @@
-//! The doors: QUIC, with WebTransport on top, and TLS over TCP with WebSocket. Each client gets a task of its own; a slow
+//! The doors: QUIC, with WebTransport on top, and TLS over TCP with WebSocket and plain requests. Each client gets a task of its own; a slow
 //! handshake delays nobody else, and the set of tasks is bounded by [`Admission`].
 
 use super::{
     ServeError,
     admission::{Admission, Place, Turned},
     connection::Entrance,
+    fallback::Fallback,
     http::Http,
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     config::Config,
     transport::{
         Certificates, Endpoint, EndpointConfig, Established, Http3, Limits, Origins, TransportError,
-        keys::Keys, tcp, websocket,
+        http::Carriers, keys::Keys, tcp, websocket,
     },
 };
 use ::http::{HeaderMap, Request, Response, StatusCode};
@@ -37,11 +38,12 @@ pub(super) struct Ports {
     listener: Option<tcp::Listener>,
     certificates: Certificates,
     lobby: Lobby,
+    over_tcp: Router,
 }
 
 /// What is needed to let a client in. Cheap to clone.
 #[derive(Clone)]
-struct Lobby {
+pub(super) struct Lobby {
     entrance: Entrance,
     admission: Admission,
     origins: Arc<Origins>,
@@ -75,7 +77,8 @@ pub(super) fn open(
         answer: Arc::new(plain_answer),
     })?;
     let lobby = Lobby { entrance, admission, origins: Arc::new(origins), limits: Arc::new(limits) };
-    Ok(Ports { endpoint: Arc::new(endpoint), listener: Some(listener), certificates, lobby })
+    let over_tcp = websocket_route(lobby.clone()).merge(Fallback::new(lobby.clone()).router());
+    Ok(Ports { endpoint: Arc::new(endpoint), listener: Some(listener), certificates, lobby, over_tcp })
 }
 
 impl Ports {
@@ -89,10 +92,10 @@ impl Ports {
         self.endpoint.local_addresses()
     }
 
-    /// The WebSocket's route, for a listener on loopback without TLS.
-    pub(super) fn loopback_websocket(&self) -> Router {
+    /// The routes of carriers over TCP, for a listener on loopback without TLS.
+    pub(super) fn loopback_routes(&self) -> Router {
         let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-        websocket_route(self.lobby.clone()).layer(Extension(tcp::Peer(nobody)))
+        self.over_tcp.clone().layer(Extension(tcp::Peer(nobody)))
     }
 
     /// Begins to let clients in.
@@ -114,7 +117,7 @@ impl Ports {
             }
         });
         let Some(listener) = self.listener.take() else { return };
-        let (lobby, router) = (self.lobby.clone(), websocket_route(self.lobby.clone()));
+        let (lobby, router) = (self.lobby.clone(), self.over_tcp.clone());
         tasks.spawn(async move {
             let mut clients = JoinSet::new();
             loop {
@@ -150,7 +153,16 @@ const WEBSOCKET_PATH: &str = "/duet/v1/ws";
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 impl Lobby {
-    fn enter(&self, address: IpAddr) -> Result<Place, Turned> {
+    /// A table of carriers that are made of HTTP requests.
+    pub(super) fn carriers(&self) -> Carriers {
+        Carriers::new(Arc::clone(&self.origins), Arc::clone(&self.limits))
+    }
+
+    pub(super) fn entrance(&self) -> Entrance {
+        self.entrance.clone()
+    }
+
+    pub(super) fn enter(&self, address: IpAddr) -> Result<Place, Turned> {
         let entered = self.admission.enter(address);
         if let Err(turned) = &entered {
             counter!(name::CONNECTIONS_REFUSED, "reason" => turned.name()).increment(1);

@@ -16,6 +16,7 @@ mod dev;
 mod drain;
 mod driver;
 mod error;
+mod fallback;
 mod http;
 mod mint;
 mod outlets;
@@ -258,7 +259,7 @@ fn dev_page(
         endpoints: ready.local_endpoints(),
         certificate_hash: Box::new(move || certificates.hash()),
     });
-    Ok(Some(page.merge(ports.loopback_websocket())))
+    Ok(Some(page.merge(ports.loopback_routes())))
 }
 
 /// Starts a thread; its result arrives when it ends, and nothing arrives when it panicked.

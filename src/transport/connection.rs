@@ -5,6 +5,7 @@
 //! flow control tells the peer.
 
 use super::{
+    http::HttpConnection,
     outbox::Outbox,
     quic::{self, QuicConnection},
     websocket::WebSocketConnection,
@@ -14,7 +15,7 @@ use duet_protocol::{Code, Frame, FrameError};
 use futures_util::Sink;
 use std::fmt;
 
-/// A client's connection: raw QUIC, a WebTransport session or a WebSocket.
+/// A client's connection: raw QUIC, a WebTransport session, a WebSocket, or a carrier made of HTTP requests.
 ///
 /// Dropping it, or the future of [`Connection::run`], closes it with code 3004 (internal).
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct Connection {
 enum Carrier {
     Quic(Box<QuicConnection>),
     WebSocket(Box<WebSocketConnection>),
+    Http(Box<HttpConnection>),
 }
 
 impl Connection {
@@ -35,6 +37,7 @@ impl Connection {
         match &self.carrier {
             Carrier::Quic(connection) => connection.outbox(),
             Carrier::WebSocket(connection) => connection.outbox(),
+            Carrier::Http(connection) => connection.outbox(),
         }
     }
 
@@ -50,6 +53,7 @@ impl Connection {
         match self.carrier {
             Carrier::Quic(connection) => quic::run(*connection, sink).await,
             Carrier::WebSocket(connection) => connection.run(sink).await,
+            Carrier::Http(connection) => connection.run(sink).await,
         }
     }
 }
@@ -63,6 +67,12 @@ impl From<QuicConnection> for Connection {
 impl From<WebSocketConnection> for Connection {
     fn from(connection: WebSocketConnection) -> Self {
         Self { carrier: Carrier::WebSocket(Box::new(connection)) }
+    }
+}
+
+impl From<HttpConnection> for Connection {
+    fn from(connection: HttpConnection) -> Self {
+        Self { carrier: Carrier::Http(Box::new(connection)) }
     }
 }
 
@@ -156,7 +166,7 @@ pub enum Closed {
     Misbehaved(Misbehaved),
     /// Nothing of what waited could be sent for too long; closed with 3008.
     Slow,
-    /// The client fell silent on a WebSocket; closed with 3012.
+    /// The client fell silent on a WebSocket or over HTTP; closed with 3012.
     Silent,
     /// The connection broke.
     Lost(LostReason),
@@ -206,6 +216,9 @@ pub enum Misbehaved {
     /// Bytes that break the WebSocket protocol itself, or a message that is too large.
     #[error("the WebSocket broke its protocol: {0}")]
     WebSocket(String),
+    /// Requests that do not keep to the rules of an HTTP carrier.
+    #[error("{0}")]
+    Request(&'static str),
     /// A malformed capsule on a CONNECT stream.
     #[error("a malformed capsule")]
     Capsule,

@@ -53,6 +53,20 @@ pub struct Limits {
     pub ping_every: Duration,
     /// How long a WebSocket's pong may take.
     pub pong_within: Duration,
+    /// Bytes of an HTTP carrier that were sent and not acknowledged: beyond that nothing more is sent.
+    pub carrier_kept_bytes: usize,
+    /// How long a client of an HTTP carrier may fetch nothing.
+    pub carrier_unread: Duration,
+    /// How long a client of an HTTP carrier may send nothing, whatever it fetches.
+    pub carrier_silent: Duration,
+    /// How long a poll waits for something to come.
+    pub poll_wait: Duration,
+    /// Time between comments on an event stream.
+    pub comment_every: Duration,
+    /// How long the body of a request may take.
+    pub body_within: Duration,
+    /// How long a TCP connection of HTTP/2 may carry nothing.
+    pub http2_idle: Duration,
 }
 
 impl Default for Limits {
@@ -79,6 +93,13 @@ impl Default for Limits {
             sessions: 8,
             ping_every: Duration::from_secs(10),
             pong_within: Duration::from_secs(10),
+            carrier_kept_bytes: 64 << 10,
+            carrier_unread: Duration::from_secs(15),
+            carrier_silent: Duration::from_secs(75),
+            poll_wait: Duration::from_secs(25),
+            comment_every: Duration::from_secs(15),
+            body_within: Duration::from_secs(20),
+            http2_idle: Duration::from_secs(60),
         }
     }
 }

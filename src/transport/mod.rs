@@ -1,4 +1,4 @@
-//! Transport: bytes ⇄ frames, over raw QUIC, WebTransport and WebSocket.
+//! Transport: bytes ⇄ frames, over raw QUIC, WebTransport, WebSocket and plain HTTP requests.
 //!
 //! It knows lanes, frames, codes and bounds. It does not know what a conversation, a user or a command
 //! is, and it starts no tasks: everything here is a future or a handle that the server drives.
@@ -7,11 +7,15 @@
 //! Endpoint ─accept─► Pending ─handshake─► Established::Native(Connection)
 //!                                        └ Established::Http3(Http3) ─next─► SessionRequest ─accept─► Connection
 //! tcp::Listener ─accept─► tcp::Pending ─serve(router)─► websocket::upgrade ─► Connection
+//!                                                     └ http::Carriers::open ─► Connection
 //! Connection ─run(sink)─► Closed          Connection::outbox() ─► Outbox (push, datagram, close)
 //! ```
 
+mod chunk;
 pub mod connection;
 pub mod endpoint;
+pub mod http;
+mod idle;
 pub mod keys;
 pub mod limits;
 pub mod origin;

@@ -18,6 +18,10 @@ pub enum TransportKind {
     WebTransport,
     /// A WebSocket over TLS and TCP.
     WebSocket,
+    /// Plain HTTP requests; what comes down is streamed as server-sent events.
+    Sse,
+    /// Plain HTTP requests; what comes down is polled.
+    Poll,
 }
 
 impl TransportKind {
@@ -28,6 +32,8 @@ impl TransportKind {
             Self::Quic => "quic",
             Self::WebTransport => "webtransport",
             Self::WebSocket => "websocket",
+            Self::Sse => "sse",
+            Self::Poll => "poll",
         }
     }
 }
@@ -41,7 +47,7 @@ pub struct Path {
     pub peer: SocketAddr,
     /// Round trip; `None` while nothing was measured.
     pub rtt: Option<Duration>,
-    /// Bytes received: of the whole QUIC connection, or of WebSocket messages.
+    /// Bytes received: of the whole QUIC connection, or of messages and bodies.
     pub bytes_in: u64,
     /// Bytes sent, counted likewise.
     pub bytes_out: u64,
@@ -52,11 +58,11 @@ pub struct Path {
 pub(super) enum Link {
     /// A QUIC connection measures itself.
     Quic(quinn::Connection, TransportKind),
-    /// A WebSocket counts here.
-    WebSocket(SocketAddr, Arc<Counters>),
+    /// Other carriers count here.
+    Counted(TransportKind, SocketAddr, Arc<Counters>),
 }
 
-/// What a WebSocket measures about itself.
+/// What a carrier over TCP measures about itself.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) bytes_in: AtomicU64,
@@ -78,10 +84,10 @@ impl Link {
                     bytes_out: stats.udp_tx.bytes,
                 }
             }
-            Self::WebSocket(peer, counters) => {
+            Self::Counted(transport, peer, counters) => {
                 let rtt_us = counters.rtt_us.load(Ordering::Relaxed);
                 Path {
-                    transport: TransportKind::WebSocket,
+                    transport: *transport,
                     peer: *peer,
                     rtt: (rtt_us > 0).then(|| Duration::from_micros(rtt_us)),
                     bytes_in: counters.bytes_in.load(Ordering::Relaxed),

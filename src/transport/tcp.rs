@@ -1,14 +1,15 @@
-//! TLS over TCP on the same port number: HTTP/1.1 for the WebSocket and whatever else the server mounts.
+//! TLS over TCP on the same port number: HTTP/1.1 for the WebSocket, HTTP/2 or HTTP/1.1 for whatever else the server
+//! mounts.
 //!
 //! Every answer carries `Alt-Svc`, so that browsers learn that the same port speaks HTTP/3.
 
-use super::{Limits, TransportError};
+use super::{Limits, TransportError, idle::Idle, tls::ALPN_HTTP2};
 use axum::Router;
 use futures_util::future::select_all;
 use http::{HeaderValue, header::ALT_SVC};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use std::{
@@ -18,7 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio::{net::TcpStream, time};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// Pause after the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -30,6 +31,13 @@ pub struct Listener {
     alt_svc: HeaderValue,
     limits: Arc<Limits>,
 }
+
+/// Requests of one HTTP/2 connection under way, its unread bytes, and the bytes of a request's head.
+const HTTP2_STREAMS: u32 = 32;
+const HTTP2_WINDOW: u32 = 256 << 10;
+const HTTP2_STREAM_WINDOW: u32 = 64 << 10;
+const HTTP2_HEAD_BYTES: u32 = 16 << 10;
+const HTTP2_SEND_BYTES: usize = 64 << 10;
 
 /// The client's address, an extension of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +68,9 @@ impl Listener {
             let accepts = self.sockets.iter().map(|socket| Box::pin(socket.accept()));
             match select_all(accepts).await.0 {
                 Ok((stream, peer)) => {
-                    let (tls, alt_svc) = (self.tls.clone(), self.alt_svc.clone());
-                    return Pending { stream, peer, tls, alt_svc, setup: self.limits.setup };
+                    let (tls, alt_svc, limits) =
+                        (self.tls.clone(), self.alt_svc.clone(), Arc::clone(&self.limits));
+                    return Pending { stream, peer, tls, alt_svc, limits };
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a TCP client could not be accepted");
@@ -90,7 +99,7 @@ pub struct Pending {
     peer: SocketAddr,
     tls: TlsAcceptor,
     alt_svc: HeaderValue,
-    setup: Duration,
+    limits: Arc<Limits>,
 }
 
 impl Pending {
@@ -108,8 +117,9 @@ impl Pending {
     pub async fn serve(self, router: Router) -> Result<(), TransportError> {
         let failed = |error: io::Error| TransportError::PeerFailed(error.to_string());
         self.stream.set_nodelay(true).map_err(failed)?;
-        let handshake = time::timeout(self.setup, self.tls.accept(self.stream));
-        let stream = handshake.await.map_err(|_| TransportError::PeerSlow(self.setup))?.map_err(failed)?;
+        let (setup, http2_idle) = (self.limits.setup, self.limits.http2_idle);
+        let handshake = time::timeout(setup, self.tls.accept(self.stream));
+        let stream = handshake.await.map_err(|_| TransportError::PeerSlow(setup))?.map_err(failed)?;
         let (peer, alt_svc) = (self.peer, self.alt_svc);
         let router = router.layer(axum::Extension(Peer(peer))).layer(axum::middleware::map_response(
             move |mut response: axum::response::Response| {
@@ -117,14 +127,31 @@ impl Pending {
                 std::future::ready(response)
             },
         ));
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.setup)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-            .with_upgrades()
-            .await
-            .map_err(|error| TransportError::PeerFailed(error.to_string()))
+        let served = if stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2) {
+            serve_http2(stream, router, http2_idle).await
+        } else {
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(setup)
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+                .with_upgrades()
+                .await
+        };
+        served.map_err(|error| TransportError::PeerFailed(error.to_string()))
     }
+}
+
+/// Serves HTTP/2 (RFC 9113): many requests at once over one connection, each with a small window.
+async fn serve_http2(stream: TlsStream<TcpStream>, router: Router, idle: Duration) -> hyper::Result<()> {
+    http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .initial_connection_window_size(HTTP2_WINDOW)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .max_header_list_size(HTTP2_HEAD_BYTES)
+        .max_send_buf_size(HTTP2_SEND_BYTES)
+        .serve_connection(TokioIo::new(Idle::new(stream, idle)), TowerToHyperService::new(router))
+        .await
 }
 
 impl std::fmt::Debug for Pending {

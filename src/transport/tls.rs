@@ -21,6 +21,8 @@ use std::{
 
 /// ALPN of HTTP/3.
 pub const ALPN_HTTP3: &[u8] = b"h3";
+/// ALPN of HTTP/2 over TCP.
+pub(super) const ALPN_HTTP2: &[u8] = b"h2";
 
 /// The server's certificate and where it comes from. Cheap to clone; clones share the certificate.
 #[derive(Debug, Clone)]
@@ -90,10 +92,10 @@ impl Certificates {
         self.server_config(&[&rustls::version::TLS13], alpn, keys.tickets("quic"))
     }
 
-    /// TLS for TCP: 1.2 and 1.3, HTTP/1.1.
+    /// TLS for TCP: 1.2 and 1.3, HTTP/2 before HTTP/1.1 when a client offers both. Browsers open WebSockets over HTTP/1.1.
     pub(super) fn tcp_config(&self, keys: &Keys) -> Result<Arc<ServerConfig>, TransportError> {
         let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
-        self.server_config(&versions, vec![b"http/1.1".to_vec()], keys.tickets("tcp"))
+        self.server_config(&versions, vec![ALPN_HTTP2.to_vec(), b"http/1.1".to_vec()], keys.tickets("tcp"))
     }
 
     fn new(source: Source, now: SystemTime) -> Result<Self, TransportError> {

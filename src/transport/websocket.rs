@@ -4,12 +4,13 @@
 //! text message is an error. There are no datagrams: they become frames of the control lane.
 
 use super::{
+    chunk::{join, take_frames},
     connection::{Closed, Connection, Inbound, Lane, LostReason, Misbehaved},
     limits::Limits,
     origin::Origins,
     outbox::Outbox,
-    outbox_state::WrappedLane,
-    path::{Counters, Link},
+    outbox_state::Batch,
+    path::{Counters, Link, TransportKind},
     watch::Watch,
     websocket_end::{broken, close},
 };
@@ -17,8 +18,8 @@ use axum::{
     extract::ws::{Message, WebSocket, WebSocketUpgrade},
     response::Response,
 };
-use bytes::{Bytes, BytesMut};
-use duet_protocol::{Code, FrameDecoder, SUBPROTOCOL, frame::MAX_FRAME_BYTES};
+use bytes::Bytes;
+use duet_protocol::{Code, SUBPROTOCOL, frame::MAX_FRAME_BYTES};
 use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use http::{HeaderMap, header::ORIGIN};
 use std::{
@@ -91,7 +92,8 @@ pub(super) struct WebSocketConnection {
 impl WebSocketConnection {
     fn new(socket: WebSocket, peer: SocketAddr, limits: Arc<Limits>) -> Self {
         let counters = Arc::new(Counters::default());
-        let outbox = Outbox::new(Link::WebSocket(peer, Arc::clone(&counters)), limits.outbox_bound(), false);
+        let link = Link::Counted(TransportKind::WebSocket, peer, Arc::clone(&counters));
+        let outbox = Outbox::new(link, limits.outbox_bound(), false);
         outbox.lock().open(Lane::CONTROL);
         Self { socket, outbox, counters, limits }
     }
@@ -197,7 +199,8 @@ impl Engine {
                 Poll::Ready(Err(error)) => return Poll::Ready(broken(error)),
                 Poll::Pending => return Poll::Pending,
             }
-            let Some(batch) = self.connection.outbox.lock().take(BATCH_BYTES) else { return Poll::Pending };
+            let batch = self.connection.outbox.lock().take(BATCH_BYTES);
+            let Some(batch) = batch.map(Batch::deflated) else { return Poll::Pending };
             if batch.bytes == 0 {
                 // What was scheduled has become stale, or the control lane was finished.
                 self.connection.outbox.lock().written(Lane::CONTROL, 0);
@@ -206,8 +209,9 @@ impl Engine {
                 }
                 continue;
             }
-            let message = Message::Binary(join(batch.chunks));
-            self.connection.counters.bytes_out.fetch_add(batch.bytes as u64, Ordering::Relaxed);
+            let message = join(batch.chunks);
+            self.connection.counters.bytes_out.fetch_add(message.len() as u64, Ordering::Relaxed);
+            let message = Message::Binary(message);
             if let Err(error) = self.connection.socket.start_send_unpin(message) {
                 return Poll::Ready(broken(error));
             }
@@ -287,25 +291,8 @@ impl Engine {
     }
 
     fn take_frames(&mut self, bytes: &[u8]) -> Result<(), Misbehaved> {
-        let lane = Lane::CONTROL;
-        let mut decoder = FrameDecoder::default();
-        decoder.push(bytes);
-        while let Some(frame) = decoder.next().map_err(|error| Misbehaved::Frame { lane, error })? {
-            let Some(unwrapped) = frame.unwrap_lane() else {
-                self.inbound.push_back(Inbound::Frame { lane, frame });
-                continue;
-            };
-            let (number, frame) = unwrapped.map_err(|error| Misbehaved::Frame { lane, error })?;
-            let lane = Lane::wrapped(number).ok_or(Misbehaved::TooManyLanes)?;
-            let lanes_max = self.connection.limits.wrapped_lanes;
-            match self.connection.outbox.lock().open_wrapped(lane, lanes_max) {
-                WrappedLane::TooMany => return Err(Misbehaved::TooManyLanes),
-                WrappedLane::New => self.inbound.push_back(Inbound::LaneOpened { lane }),
-                WrappedLane::Known => {}
-            }
-            self.inbound.push_back(Inbound::Frame { lane, frame });
-        }
-        if decoder.pending_bytes() > 0 { Err(Misbehaved::CutShort(lane)) } else { Ok(()) }
+        let lanes_max = self.connection.limits.wrapped_lanes;
+        take_frames(bytes, &self.connection.outbox, lanes_max, &mut self.inbound)
     }
 
     async fn close(mut self, closed: Closed) -> Closed {
@@ -338,28 +325,5 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.connection.outbox.lock().end();
-    }
-}
-
-fn join(chunks: Vec<Bytes>) -> Bytes {
-    match <[Bytes; 1]>::try_from(chunks) {
-        Ok([chunk]) => chunk,
-        Err(chunks) => {
-            let mut message = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
-            chunks.iter().for_each(|chunk| message.extend_from_slice(chunk));
-            message.freeze()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_frame_is_sent_without_being_copied() {
-        let frame = Bytes::from_static(b"frame");
-        assert_eq!(join(vec![frame.clone()]).as_ptr(), frame.as_ptr());
-        assert_eq!(join(vec![frame.clone(), frame]), "frameframe");
     }
 }

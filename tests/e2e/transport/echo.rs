@@ -6,7 +6,7 @@
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use duet::transport::{
     Certificates, Class, Closed, Connection, Endpoint, EndpointConfig, Established, Inbound, Lane, Limits,
-    Origins, Outbox, Outgoing, Pushed, keys::Keys, tcp, websocket,
+    Origins, Outbox, Outgoing, Pushed, TransportKind, http::Carriers, keys::Keys, tcp, websocket,
 };
 use duet_protocol::Frame;
 use futures_util::sink;
@@ -125,6 +125,7 @@ async fn serve_tcp(
     limits: Arc<Limits>,
     report: mpsc::UnboundedSender<Seen>,
 ) {
+    let carriers = http_routes(Carriers::new(Arc::new(origins.clone()), Arc::clone(&limits)), &report);
     let open = move |upgrade: axum::extract::WebSocketUpgrade,
                      axum::Extension(peer): axum::Extension<tcp::Peer>,
                      headers: http::HeaderMap| {
@@ -136,11 +137,49 @@ async fn serve_tcp(
     };
     let router = axum::Router::new()
         .route("/", axum::routing::get(|| std::future::ready("hello over tcp")))
-        .route("/duet/v1/ws", axum::routing::any(open));
+        .route("/duet/v1/ws", axum::routing::any(open))
+        .merge(carriers);
     loop {
         let pending = listener.accept().await;
         tokio::spawn(pending.serve(router.clone()));
     }
+}
+
+fn http_routes(carriers: Carriers, report: &mpsc::UnboundedSender<Seen>) -> axum::Router {
+    use axum::{
+        Extension,
+        body::Body,
+        extract::State,
+        routing::{get, post},
+    };
+    use http::HeaderMap;
+    let report = report.clone();
+    let open = move |kind: TransportKind| {
+        let report = report.clone();
+        move |State(carriers): State<Carriers>,
+              Extension(peer): Extension<tcp::Peer>,
+              headers: HeaderMap,
+              body: Body| async move {
+            match carriers.open(kind, peer.0, &headers, body).await {
+                Ok((answer, connection)) => {
+                    tokio::spawn(serve(connection, report));
+                    answer
+                }
+                Err(answer) => answer,
+            }
+        }
+    };
+    let preflight = async |State(carriers): State<Carriers>, headers: HeaderMap| carriers.preflight(&headers);
+    let stream = async |State(carriers): State<Carriers>, headers: HeaderMap| carriers.stream(&headers);
+    let poll = async |State(carriers): State<Carriers>, headers: HeaderMap| carriers.poll(&headers).await;
+    let send = async |State(carriers): State<Carriers>, headers: HeaderMap, body: Body| {
+        carriers.send(&headers, body).await
+    };
+    axum::Router::new()
+        .route("/duet/v1/sse", get(stream).post(open(TransportKind::Sse)).options(preflight))
+        .route("/duet/v1/poll", get(poll).post(open(TransportKind::Poll)).options(preflight))
+        .route("/duet/v1/send", post(send).options(preflight))
+        .with_state(carriers)
 }
 
 async fn serve(connection: Connection, report: mpsc::UnboundedSender<Seen>) {
