@@ -6,7 +6,7 @@ use super::{
     events::{EVENTS_MAX, Events, listen},
 };
 use crate::{
-    link::Dialer,
+    link::{Dialer, Transport},
     machine::{Answer, Call, ClientError, Event, Input, Machine, Me, Message, OutboxEntry, State},
 };
 use duet_protocol::{
@@ -47,6 +47,8 @@ pub struct ConnectionInfo {
     pub replicas: Option<u8>,
     /// Round trip, smoothed.
     pub rtt: Option<Duration>,
+    /// What carries the connection, while there is one.
+    pub transport: Option<Transport>,
 }
 
 impl Client {
@@ -156,6 +158,7 @@ impl Client {
             epoch: view.epoch,
             replicas: view.replicas,
             rtt: view.rtt,
+            transport: view.transport,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::options::{Storage, TokenSource, ask};
 use crate::{
-    link::{Dialer, Facts, Link, Order},
+    link::{Dialer, Facts, Link, Order, Transport},
     machine::{
         Answer, Call, ClientError, ConnectionId, Event, Input, LinkEvent, Machine, Me, Message, NewMessage,
         OutboxEntry, Output, RequestId, State, Token, TokenError, TokenReason,
@@ -53,6 +53,7 @@ pub(super) struct View {
     pub(super) endpoint: Option<String>,
     pub(super) node: Option<DisplayName>,
     pub(super) rtt: Option<Duration>,
+    pub(super) transport: Option<Transport>,
     /// Whether a connection that was told to close has not ended yet.
     pub(super) leaving: bool,
 }
@@ -68,6 +69,7 @@ impl View {
             endpoint: None,
             node: None,
             rtt: None,
+            transport: None,
             leaving: false,
         }
     }
@@ -284,18 +286,20 @@ impl Driver {
 
     /// Brings what can be read from outside up to date.
     fn show(&mut self) {
-        let rtt = self.links.last_key_value().and_then(|(_, link)| link.rtt());
+        let link = self.links.last_key_value().map(|(_, link)| link);
+        let (rtt, transport) = (link.and_then(Link::rtt), link.and_then(Link::transport));
         let (me, epoch, leaving) = (self.machine.me(), self.machine.epoch(), !self.leaving.is_empty());
         let replicas = self.machine.replicas();
         self.view.send_if_modified(|view| {
             let changed = view.rtt != rtt
+                || view.transport != transport
                 || view.epoch != epoch
                 || view.replicas != replicas
                 || view.leaving != leaving
                 || view.me.as_ref() != me;
             if changed {
                 (view.rtt, view.epoch, view.leaving, view.me) = (rtt, epoch, leaving, me.cloned());
-                view.replicas = replicas;
+                (view.replicas, view.transport) = (replicas, transport);
             }
             changed
         });

@@ -3,6 +3,8 @@
 use super::{
     Dialer,
     lane::{self, Pipe},
+    race::{Reached, race},
+    socket,
 };
 use crate::machine::{Carrier, ConnectionId, LaneId, LinkEvent, LinkTraits};
 use bytes::Bytes;
@@ -41,11 +43,21 @@ pub enum Order {
     Close(Code),
 }
 
+/// What carries a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Raw QUIC.
+    Quic,
+    /// A WebSocket over TLS and TCP.
+    WebSocket,
+}
+
 /// A connection as the driver holds it. Dropped, it closes at once.
 #[derive(Debug)]
 pub struct Link {
     orders: mpsc::Sender<Order>,
     rtt: watch::Receiver<Option<Duration>>,
+    transport: watch::Receiver<Option<Transport>>,
 }
 
 impl Link {
@@ -61,6 +73,12 @@ impl Link {
         while self.rtt.changed().await.is_ok() {}
     }
 
+    /// What carries it, once it stands.
+    #[must_use]
+    pub fn transport(&self) -> Option<Transport> {
+        *self.transport.borrow()
+    }
+
     /// The smoothed round trip, once known.
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
@@ -71,12 +89,13 @@ impl Link {
 pub(super) fn start(dialer: Dialer, id: ConnectionId, endpoint: String, facts: Facts) -> Link {
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
     let (rtt_in, rtt) = watch::channel(None);
+    let (transport_in, transport) = watch::channel(None);
     tokio::spawn(async move {
-        let (code, reason) = live(&dialer, id, &endpoint, &facts, inbox, rtt_in).await;
+        let (code, reason) = live(&dialer, id, &endpoint, &facts, inbox, (rtt_in, transport_in)).await;
         // The driver may be gone; then nobody wants to know.
         let _ = facts.send((id, LinkEvent::Disconnected { code, reason })).await;
     });
-    Link { orders, rtt }
+    Link { orders, rtt, transport }
 }
 
 /// From the dial to the end, and how it ended.
@@ -86,14 +105,22 @@ async fn live(
     endpoint: &str,
     facts: &Facts,
     mut orders: mpsc::Receiver<Order>,
-    rtt: watch::Sender<Option<Duration>>,
+    (rtt, transport): (watch::Sender<Option<Duration>>, watch::Sender<Option<Transport>>),
 ) -> (Code, String) {
     let reached = tokio::select! {
-        reached = dialer.reach(endpoint) => reached,
+        reached = race(dialer, endpoint) => reached,
         () = given_up(&mut orders) => return (Code::CLOSED_BY_USER, String::new()),
     };
     let connection = match reached {
-        Ok(connection) => connection,
+        Ok(Reached::Quic(connection)) => connection,
+        Ok(Reached::WebSocket(socket)) => {
+            let traits = LinkTraits { datagrams: false, keep_alive: false };
+            if facts.send((id, LinkEvent::Connected(traits))).await.is_err() {
+                return (Code::CLOSED_BY_USER, String::new());
+            }
+            transport.send_replace(Some(Transport::WebSocket));
+            return Box::pin(socket::run(id, *socket, &mut orders, facts)).await;
+        }
         Err(why) => return (Code::UNREACHABLE, why),
     };
     let mut task = Task::new(id, connection.clone(), facts.clone());
@@ -103,6 +130,7 @@ async fn live(
     if facts.send((id, connected)).await.is_err() {
         return (Code::CLOSED_BY_USER, String::new());
     }
+    transport.send_replace(Some(Transport::Quic));
     let end = task.run(&mut orders, &rtt).await;
     task.pipes.clear();
     // Facts that were read before the end come before it; a reader that takes longer has nothing that anybody waits for.

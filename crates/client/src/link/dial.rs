@@ -1,15 +1,21 @@
-//! Dialing: one UDP socket for all connections of a client, names resolved, addresses tried side by side.
+//! Dialing: one UDP socket for all connections of a client, names resolved, addresses tried side by side; over TCP where
+//! UDP does not pass.
 
-use super::{Facts, Link, Trust, connection};
+use super::{
+    Facts, Link, Trust, connection,
+    race::Swallowed,
+    socket::{self, Socket},
+};
 use crate::machine::ConnectionId;
 use quinn::{ClientConfig, Endpoint, IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicClientConfig};
 use std::{
-    io,
+    fmt, io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
 };
-use tokio::{task::JoinSet, time};
+use tokio::{net::TcpStream, task::JoinSet, time};
+use tokio_rustls::TlsConnector;
 
 /// The client's own pings: below the shortest time after which middle boxes forget a UDP flow.
 const KEEP_ALIVE: Duration = Duration::from_secs(11);
@@ -42,10 +48,12 @@ pub enum LinkError {
 }
 
 /// Makes connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Dialer {
     endpoint: Endpoint,
     config: ClientConfig,
+    connector: TlsConnector,
+    pub(super) swallowed: Swallowed,
 }
 
 impl Dialer {
@@ -61,7 +69,8 @@ impl Dialer {
         let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
         let endpoint =
             Endpoint::client(any).or_else(|_| Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()))?;
-        Ok(Self { endpoint, config })
+        let connector = TlsConnector::from(Arc::new(trust.tls_over_tcp()?));
+        Ok(Self { endpoint, config, connector, swallowed: Swallowed::default() })
     }
 
     /// Moves all connections to a fresh socket: the network is another one. The server follows (RFC 9000 §9).
@@ -69,6 +78,7 @@ impl Dialer {
     /// # Errors
     /// When no socket can be had; the old one stays in use then.
     pub fn rebind(&self) -> io::Result<()> {
+        self.swallowed.forget();
         let v6 = self.endpoint.local_addr().is_ok_and(|address| address.is_ipv6());
         let any: SocketAddr =
             if v6 { (Ipv6Addr::UNSPECIFIED, 0).into() } else { (Ipv4Addr::UNSPECIFIED, 0).into() };
@@ -113,10 +123,30 @@ impl Dialer {
         Err(last)
     }
 
+    /// A WebSocket to `endpoint`, or why not.
+    pub(super) async fn reach_socket(&self, endpoint: &str) -> Result<Socket, String> {
+        let reaching = async {
+            let host = host(endpoint).ok_or_else(|| format!("{endpoint:?} is not host:port"))?;
+            let stream =
+                TcpStream::connect(endpoint).await.map_err(|error| format!("{endpoint}: {error}"))?;
+            socket::open(&self.connector, stream, endpoint, host).await
+        };
+        match time::timeout(DIAL_TIMEOUT, Box::pin(reaching)).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("{endpoint} does not answer over TCP")),
+        }
+    }
+
     async fn try_address(&self, address: SocketAddr, host: &str) -> Result<quinn::Connection, String> {
         let connecting = self.endpoint.connect_with(self.config.clone(), address, host);
         let connecting = connecting.map_err(|error| format!("{address}: {error}"))?;
         connecting.await.map_err(|error| format!("{address}: {error}"))
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 

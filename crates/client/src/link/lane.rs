@@ -3,7 +3,7 @@
 use super::connection::{Facts, Pieces, reset_code};
 use crate::machine::{ConnectionId, LaneId, LinkEvent};
 use bytes::Bytes;
-use duet_protocol::{Code, FrameDecoder, FrameError};
+use duet_protocol::{Code, Frame, FrameDecoder, FrameError};
 use quinn::{Connection, ReadError, RecvStream, SendStream, WriteError};
 use std::time::Duration;
 use tokio::{sync::mpsc, time::timeout};
@@ -113,12 +113,13 @@ async fn read(id: ConnectionId, lane: LaneId, receiver: &mut RecvStream, facts: 
         loop {
             match decoder.next() {
                 Ok(Some(frame)) => {
-                    let fact = match unwrap(lane, frame) {
-                        Ok(fact) => fact,
-                        Err(_) => return End::ByServer(Some(Code::PROTOCOL_ERROR)),
+                    let Ok(frames) = unwrap(lane, frame) else {
+                        return End::ByServer(Some(Code::PROTOCOL_ERROR));
                     };
-                    if facts.send((id, fact)).await.is_err() {
-                        return End::ConnectionGone;
+                    for (lane, frame) in frames {
+                        if facts.send((id, LinkEvent::Frame(lane, frame))).await.is_err() {
+                            return End::ConnectionGone;
+                        }
                     }
                 }
                 Ok(None) => break,
@@ -128,11 +129,16 @@ async fn read(id: ConnectionId, lane: LaneId, receiver: &mut RecvStream, facts: 
     }
 }
 
-/// A wrapper is a frame of another lane, and stands on the control lane only.
-fn unwrap(lane: LaneId, frame: duet_protocol::Frame) -> Result<LinkEvent, FrameError> {
-    match frame.unwrap_lane() {
-        None => Ok(LinkEvent::Frame(lane, frame)),
-        Some(_) if lane != LaneId::CONTROL => Err(FrameError::BadLane),
-        Some(unwrapped) => unwrapped.map(|(number, inner)| LinkEvent::Frame(LaneId(number), inner)),
+/// A wrapper is a frame of another lane, and stands on the control lane only; a compressed frame is those that it
+/// inflates to.
+pub(super) fn unwrap(lane: LaneId, frame: Frame) -> Result<Vec<(LaneId, Frame)>, FrameError> {
+    let (lane, frame) = match frame.unwrap_lane() {
+        None => (lane, frame),
+        Some(_) if lane != LaneId::CONTROL => return Err(FrameError::BadLane),
+        Some(unwrapped) => unwrapped.map(|(number, inner)| (LaneId(number), inner))?,
+    };
+    match frame.inflate() {
+        None => Ok(vec![(lane, frame)]),
+        Some(inflated) => Ok(inflated?.into_iter().map(|frame| (lane, frame)).collect()),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::LinkError;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, SupportedProtocolVersion,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
@@ -43,9 +43,22 @@ impl Trust {
 
     /// TLS 1.3 with ALPN `duet/1` and no early data, which must not carry frames.
     pub(super) fn tls(&self) -> Result<ClientConfig, LinkError> {
+        self.with(&[&rustls::version::TLS13], duet_protocol::ALPN_NATIVE)
+    }
+
+    /// TLS 1.2 or 1.3 for HTTP/1.1, with which a WebSocket begins.
+    pub(super) fn tls_over_tcp(&self) -> Result<ClientConfig, LinkError> {
+        self.with(&[&rustls::version::TLS13, &rustls::version::TLS12], b"http/1.1")
+    }
+
+    fn with(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[u8],
+    ) -> Result<ClientConfig, LinkError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&rustls::version::TLS13])
+            .with_protocol_versions(versions)
             .map_err(|error| LinkError::Tls(error.to_string()))?;
         let mut config = match self {
             Self::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
@@ -62,7 +75,7 @@ impl Trust {
                 .with_custom_certificate_verifier(Arc::new(Pins { hashes: hashes.clone(), provider }))
                 .with_no_client_auth(),
         };
-        config.alpn_protocols = vec![duet_protocol::ALPN_NATIVE.to_vec()];
+        config.alpn_protocols = vec![alpn.to_vec()];
         config.enable_early_data = false;
         Ok(config)
     }
@@ -108,7 +121,7 @@ impl ServerCertVerifier for Pins {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("QUIC has no TLS 1.2".into()))
+        Err(Error::General("a Duet server speaks TLS 1.3".into()))
     }
 
     fn verify_tls13_signature(
