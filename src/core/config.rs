@@ -80,6 +80,7 @@ impl Default for CoreConfig {
 
 /// What this server can do that a client must ask for.
 pub(super) const GRANTED: u64 = capability::DATAGRAMS
+    | capability::DEFLATE
     | capability::PRESENCE
     | capability::AMENDMENTS
     | capability::CALLS

@@ -49,6 +49,9 @@ impl Peer {
             }
             Ok(Ok(Some(Delivery::Welcome(welcome)))) => {
                 self.datagrams = welcome.capabilities & capability::DATAGRAMS != 0;
+                if welcome.capabilities & capability::DEFLATE != 0 {
+                    self.outbox.use_deflate();
+                }
                 self.span.record("session", tracing::field::display(welcome.session));
                 let tenant = welcome.tenant.as_str();
                 tracing::info!(parent: &self.span, tenant, role = ?welcome.role, resumed = ?welcome.resumed, "welcome");
@@ -92,7 +95,8 @@ impl Outlets {
     pub(super) fn send(&mut self, connection: ConnectionId, lane: Lane, frame: Bytes) {
         let Some(peer) = self.peers.get_mut(&connection) else { return };
         peer.observe(&frame);
-        if push(&peer.outbox, lane, frame, Class::Reply) == Pushed::Full {
+        let class = if is_large_page(&frame) { Class::Page } else { Class::Reply };
+        if push(&peer.outbox, lane, frame, class) == Pushed::Full {
             counter!(name::OUTBOX_FULL, "class" => "reply").increment(1);
             self.disconnect(connection, Code::SLOW, Code::SLOW.sentence());
         }
@@ -199,5 +203,14 @@ fn count_dropped(pushed: Pushed) {
     }
 }
 
+/// Whether a frame is a page that is worth being compressed.
+fn is_large_page(frame: &Bytes) -> bool {
+    frame.len() >= LARGE_BYTES && Frame::split(frame).1.first() == Some(&HISTORY_PAGE)
+}
+
+/// Pages below this size are sent as they are.
+const LARGE_BYTES: usize = 1_024;
+
+const HISTORY_PAGE: u8 = 0x58;
 const WELCOME: u8 = 0x42;
 const REFUSED: u8 = 0x45;

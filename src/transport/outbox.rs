@@ -28,6 +28,8 @@ pub enum Class {
     Event,
     /// The answer to a command.
     Reply,
+    /// The same, large and of no hurry: may be compressed, and gives way to other lanes.
+    Page,
     /// Full state of something fleeting: the latest is enough, and even that may be lost.
     Signal,
 }
@@ -118,6 +120,11 @@ impl Outbox {
             state.closing = Some((code, reason.to_owned()));
         }
         state.wake();
+    }
+
+    /// From now on pages are compressed: the client inflates them.
+    pub fn use_deflate(&self) {
+        self.lock().deflate = true;
     }
 
     /// Bytes that wait now.

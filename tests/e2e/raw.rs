@@ -2,7 +2,9 @@
 //! would never send, and for seeing exactly what comes back.
 
 use crate::node::{Node, PATIENCE};
-use duet_protocol::{ALPN_NATIVE, Command, Delivery, DeviceId, DisplayName, FrameDecoder, Hello, VERSIONS};
+use duet_protocol::{
+    ALPN_NATIVE, Command, Delivery, DeviceId, DisplayName, Frame, FrameDecoder, Hello, VERSIONS,
+};
 use rustls::{
     DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -79,17 +81,23 @@ impl RawStream {
         let _ = self.send.finish();
     }
 
-    /// The next delivery; none when the stream has ended.
-    pub(crate) async fn next(&mut self) -> Option<Delivery> {
+    /// The next frame as it is; none when the stream has ended.
+    pub(crate) async fn frame(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.decoder.next().unwrap() {
-                return Some(Delivery::decode(&frame).unwrap().expect("a kind that is known"));
+                return Some(frame);
             }
             match timeout(PATIENCE, self.receive.read_chunk(65_536, true)).await.expect("an answer in time") {
                 Ok(Some(chunk)) => self.decoder.push(&chunk.bytes),
                 Ok(None) | Err(_) => return None,
             }
         }
+    }
+
+    /// The next delivery; none when the stream has ended.
+    pub(crate) async fn next(&mut self) -> Option<Delivery> {
+        let frame = self.frame().await?;
+        Some(Delivery::decode(&frame).unwrap().expect("a kind that is known"))
     }
 
     /// The next delivery that `wanted` takes, others left aside.

@@ -101,6 +101,9 @@ pub enum FrameError {
     /// A lane wrapper that is cut short, nested or out of range.
     #[error("a malformed lane wrapper")]
     BadLane,
+    /// A compressed frame that does not inflate to whole frames within its bound.
+    #[error("a malformed compressed frame")]
+    BadDeflate,
 }
 
 /// Cuts a stream of bytes into frames. Holds at most one incomplete frame.

@@ -28,6 +28,8 @@ pub struct Hello {
 pub mod capability {
     /// The client can send and receive datagrams on this transport.
     pub const DATAGRAMS: u64 = 1;
+    /// The client inflates compressed frames.
+    pub const DEFLATE: u64 = 1 << 1;
     /// Changes of messages, private notes and system events.
     pub const AMENDMENTS: u64 = 1 << 8;
     /// Calls to services.

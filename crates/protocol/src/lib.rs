@@ -8,6 +8,7 @@ pub mod amend;
 pub mod call;
 pub mod codec;
 pub mod command;
+pub mod deflate;
 pub mod delivery;
 pub mod event;
 pub mod frame;

@@ -8,7 +8,7 @@ use super::{
     outbox::{Class, DATAGRAMS_MAX, Outgoing, Pushed},
 };
 use bytes::Bytes;
-use duet_protocol::{Frame, frame};
+use duet_protocol::{Frame, deflate::deflate, frame};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     task::{Context, Waker},
@@ -23,6 +23,8 @@ const LOW_MARK_DIVISOR: usize = 4;
 pub(super) struct State {
     bound_bytes: usize,
     pub(super) has_datagrams: bool,
+    /// Whether pages are compressed.
+    pub(super) deflate: bool,
     /// Lanes with a carrier of their own.
     lanes: BTreeMap<Lane, Queue>,
     /// Open lanes that share the control lane's carrier.
@@ -59,6 +61,8 @@ struct Queue {
 struct Piece {
     head: Option<Bytes>,
     body: Bytes,
+    /// A page, and the number of its lane if it is wrapped.
+    page: Option<Option<u32>>,
 }
 
 /// What is to be written to one lane's carrier next.
@@ -71,6 +75,37 @@ pub(super) struct Batch {
     pub(super) bytes: usize,
     /// Nothing follows: end the lane after this.
     pub(super) finish: bool,
+    /// Which of the chunks are pages, and the number of their lanes if they are wrapped.
+    pages: Vec<(usize, Option<u32>)>,
+    deflate: bool,
+}
+
+impl Batch {
+    /// Whether it holds pages, which give way to other lanes.
+    pub(super) fn is_bulk(&self) -> bool {
+        !self.pages.is_empty()
+    }
+
+    /// The same with its pages compressed, if the client inflates them. Takes time; not to be done under the lock.
+    pub(super) fn deflated(mut self) -> Self {
+        for (at, lane) in self.pages.iter().filter(|_| self.deflate) {
+            let body = &self.chunks[*at];
+            let small = match lane {
+                None => deflate(body),
+                Some(_) => body.split_first().and_then(|(kind, rest)| deflate(&Frame::encode(*kind, rest))),
+            };
+            let Some(small) = small else { continue };
+            match lane {
+                None => self.chunks[*at] = small,
+                Some(number) => {
+                    let (_, inner) = Frame::split(&small);
+                    self.chunks[*at - 1] = frame::lane_prefix(*number, inner.len());
+                    self.chunks[*at] = inner;
+                }
+            }
+        }
+        self
+    }
 }
 
 /// The answer to a frame in a wrapper.
@@ -91,7 +126,7 @@ impl State {
         if self.gone || self.closing.is_some() || !self.knows(lane) {
             return Pushed::Dropped;
         }
-        let piece = Piece::new(lane, frame);
+        let piece = Piece::new(lane, frame, class);
         let latest_only = class == Class::Signal && self.bytes >= self.low_mark();
         if latest_only {
             self.drop_signal(lane);
@@ -182,13 +217,15 @@ impl State {
     pub(super) fn take(&mut self, bytes_max: usize) -> Option<Batch> {
         let lane = self.ready.pop_front()?;
         let queue = self.lanes.get_mut(&lane)?;
-        let mut batch = Batch { lane, chunks: Vec::new(), bytes: 0, finish: false };
+        let (chunks, pages, deflate) = (Vec::new(), Vec::new(), self.deflate);
+        let mut batch = Batch { lane, chunks, bytes: 0, finish: false, pages, deflate };
         while batch.bytes < bytes_max {
             let piece =
                 queue.frames.pop_front().or_else(|| queue.signals.pop_first().map(|(_, piece)| piece));
             let Some(piece) = piece else { break };
             batch.bytes += piece.len();
             batch.chunks.extend(piece.head);
+            batch.pages.extend(piece.page.map(|lane| (batch.chunks.len(), lane)));
             batch.chunks.push(piece.body);
         }
         batch.finish = queue.finishing && queue.is_empty();
@@ -253,7 +290,7 @@ impl State {
     /// Whether a frame has room. Events and signals of one lane may take half of the outbox where there
     /// are other lanes, so that one which is never read leaves room for them.
     fn admits(&self, carrier: Lane, class: Class, bytes: usize) -> bool {
-        if class == Class::Reply {
+        if matches!(class, Class::Reply | Class::Page) {
             return self.bytes + bytes <= self.bound_bytes + self.bound_bytes / LOW_MARK_DIVISOR;
         }
         let share = if self.lanes.len() > 1 { self.bound_bytes / 2 } else { self.bound_bytes };
@@ -287,12 +324,14 @@ impl Queue {
 }
 
 impl Piece {
-    fn new(lane: Lane, frame: Bytes) -> Self {
-        match lane.wrapper_number() {
-            None => Self { head: None, body: frame },
+    fn new(lane: Lane, frame: Bytes, class: Class) -> Self {
+        let number = lane.wrapper_number();
+        let page = (class == Class::Page).then_some(number);
+        match number {
+            None => Self { head: None, body: frame, page },
             Some(number) => {
                 let (_, body) = Frame::split(&frame);
-                Self { head: Some(frame::lane_prefix(number, body.len())), body }
+                Self { head: Some(frame::lane_prefix(number, body.len())), body, page }
             }
         }
     }

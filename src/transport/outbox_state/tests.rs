@@ -128,3 +128,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_page_leaves_compressed_on_its_lane_once_the_client_inflates_and_the_account_stays_right() {
+    let page = Frame::encode(0x58, &b"the same words again and again ".repeat(100));
+    for (deflates, lane) in [(false, Lane(1)), (true, Lane(1)), (true, Lane::wrapped(7).unwrap())] {
+        let mut state = State { bound_bytes: 64 << 10, deflate: deflates, ..State::default() };
+        state.open(Lane::CONTROL);
+        state.open(Lane(1));
+        state.open_wrapped(Lane::wrapped(7).unwrap(), 9);
+        for class in [Class::Reply, Class::Page] {
+            let pushed = state.push(Outgoing { lane, frame: page.clone(), class });
+            assert_eq!(pushed, Pushed::Queued);
+        }
+        let batch = state.take(usize::MAX).unwrap();
+        assert!(batch.is_bulk());
+        let (carrier, taken) = (batch.lane, batch.bytes);
+        let mut decoder = duet_protocol::FrameDecoder::default();
+        let sent = batch.deflated().chunks.concat();
+        decoder.push(&sent);
+        let mut next = || {
+            let frame = decoder.next().unwrap().unwrap();
+            frame.clone().unwrap_lane().map_or(frame, |unwrapped| unwrapped.unwrap().1)
+        };
+        let (reply, second) = (next(), next());
+        assert_eq!(reply.kind, 0x58, "only pages are compressed");
+        let inflated = if deflates { second.inflate().unwrap().unwrap() } else { vec![second] };
+        assert_eq!(inflated, [reply]);
+        assert_eq!(sent.len() < taken, deflates);
+        state.written(carrier, taken);
+        assert_eq!(state.bytes, 0);
+    }
+}

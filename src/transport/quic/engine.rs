@@ -12,7 +12,7 @@ use crate::transport::{
     connection::{Closed, Inbound, Lane, Misbehaved},
     limits::Limits,
     outbox::Outbox,
-    outbox_state::WrappedLane,
+    outbox_state::{Batch, WrappedLane},
     watch::Watch,
 };
 use duet_protocol::{Code, Frame};
@@ -102,7 +102,7 @@ impl Engine {
             if let Some(datagram) = datagram {
                 self.wire.send_datagram(datagram);
             }
-            let Some(batch) = batch else { continue };
+            let Some(batch) = batch.map(Batch::deflated) else { continue };
             let lane = batch.lane;
             if let Some(sender) = self.senders.get_mut(&lane) {
                 sender.begin(batch);
@@ -225,7 +225,7 @@ impl Engine {
         let (reader, stop) = LaneReader::new(lane, stream.head, stream.recv);
         self.readers.push(Reading::new(reader));
         self.stops.insert(lane, stop);
-        self.senders.insert(lane, LaneSender::new(stream.send));
+        self.senders.insert(lane, LaneSender::new(lane, stream.send));
         self.outbox.lock().open(lane);
         self.inbound.push_back(Inbound::LaneOpened { lane });
     }

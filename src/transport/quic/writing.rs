@@ -1,6 +1,6 @@
 //! One lane's sending half: writes a batch as far as flow control lets it, and tells when it is done.
 
-use crate::transport::outbox_state::Batch;
+use crate::transport::{connection::Lane, outbox_state::Batch};
 use bytes::Bytes;
 use quinn::{SendStream, VarInt, WriteError};
 use std::{
@@ -25,14 +25,25 @@ pub(super) enum SendEnd {
     Gone,
 }
 
+/// What leaves first when there is more than the path takes: the control lane, then conversations (0), then pages.
+const CONTROL_PRIORITY: i32 = 1;
+const BULK_PRIORITY: i32 = -1;
+
 impl LaneSender {
-    pub(super) fn new(stream: SendStream) -> Self {
+    pub(super) fn new(lane: Lane, stream: SendStream) -> Self {
+        if lane == Lane::CONTROL {
+            // A stream that has ended needs no priority.
+            let _ = stream.set_priority(CONTROL_PRIORITY);
+        }
         Self { stream, batch: None, at: 0 }
     }
 
     /// Begins a batch. Only called when the one before is done.
     pub(super) fn begin(&mut self, batch: Batch) {
         debug_assert!(self.batch.is_none(), "one batch at a time");
+        if batch.is_bulk() {
+            let _ = self.stream.set_priority(BULK_PRIORITY);
+        }
         self.batch = Some(batch);
         self.at = 0;
     }

@@ -41,6 +41,8 @@ export type Hello = Value<typeof Hello>;
 export const capability = {
   /** The client can send and receive datagrams on this transport. */
   DATAGRAMS: 1n,
+  /** The client inflates compressed frames. */
+  DEFLATE: 1n << 1n,
   /** Changes of messages, private notes and system events. */
   AMENDMENTS: 1n << 8n,
   /** Calls to services. */

@@ -87,7 +87,7 @@ impl Machine {
             device: self.config.device.clone(),
             sdk: self.config.sdk.clone(),
             epoch_seen: self.session.epoch,
-            capabilities: if traits.datagrams { capability::DATAGRAMS } else { 0 },
+            capabilities: capability::DEFLATE | if traits.datagrams { capability::DATAGRAMS } else { 0 },
         };
         self.session.hello_sent(self.now_ms);
         self.timers.set(Timer::NextDial, self.now_ms + GREETED_MS);

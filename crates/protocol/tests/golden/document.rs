@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use duet_protocol::deflate::INFLATED_BYTES_MAX;
 use duet_protocol::frame::{LANE_MAX, MAX_DATAGRAM_BYTES, MAX_FRAME_BYTES, put_varint};
 use duet_protocol::{
     Code, Command, Delivery, DeviceId, DisplayName, Emoji, EventBody, Label, TenantName, UserId, codec,
@@ -123,6 +124,7 @@ fn the_numbers_of_the_format_are_those_of_the_code() {
         ("MAX_FRAME_BYTES", MAX_FRAME_BYTES as u64),
         ("MAX_DATAGRAM_BYTES", MAX_DATAGRAM_BYTES as u64),
         ("LANE_MAX", u64::from(LANE_MAX)),
+        ("INFLATED_BYTES_MAX", INFLATED_BYTES_MAX as u64),
     ];
     let found: Vec<_> = rows.iter().map(|row| (row[0].as_str(), row[1].parse::<u64>().unwrap())).collect();
     assert_eq!(found, wanted);
@@ -132,6 +134,7 @@ fn the_numbers_of_the_format_are_those_of_the_code() {
         bits.iter().map(|row| (1u64 << row[0].parse::<u32>().unwrap(), row[1].as_str())).collect();
     let known = [
         (hello::capability::DATAGRAMS, "DATAGRAMS"),
+        (hello::capability::DEFLATE, "DEFLATE"),
         (hello::capability::AMENDMENTS, "AMENDMENTS"),
         (hello::capability::CALLS, "CALLS"),
         (hello::capability::BROADCASTS, "BROADCASTS"),

@@ -92,6 +92,7 @@ fn framing(error: FrameError) -> &'static str {
         FrameError::TooLarge(_) => "tooLarge",
         FrameError::Empty => "empty",
         FrameError::BadLane => "badLane",
+        FrameError::BadDeflate => "badDeflate",
     }
 }
 
