@@ -24,6 +24,26 @@ pub enum Phase {
     Draining,
 }
 
+/// How the node stands, for those who ask: what it is doing, and if that is serving, whether it is its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// See [`Phase::Starting`].
+    Starting,
+    /// See [`Phase::Ready`]; in a pair, its primary.
+    Ready,
+    /// See [`Phase::ReadOnly`].
+    ReadOnly,
+    /// Follows the peer, which serves clients.
+    Standby,
+    /// Does not know yet who reigns.
+    Joining,
+    /// Reigns, and may serve nobody until its lease is renewed.
+    Waiting,
+    /// See [`Phase::Draining`].
+    Draining,
+}
+
 /// The answer of `/healthz` and `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -31,8 +51,8 @@ pub struct Report {
     pub live: bool,
     /// Whether clients are welcome.
     pub ready: bool,
-    /// What the node is doing.
-    pub state: Phase,
+    /// How the node stands.
+    pub state: Standing,
     /// `primary`, `standby` or `joining`; a node without a peer is always the primary.
     pub role: &'static str,
     /// The reign; 0 while starting.
@@ -99,20 +119,34 @@ impl Health {
     /// As of now.
     #[must_use]
     pub fn report(&self) -> Report {
-        let state = PHASES[usize::from(self.phase.load(Ordering::Relaxed)).min(PHASES.len() - 1)];
+        let phase = PHASES[usize::from(self.phase.load(Ordering::Relaxed)).min(PHASES.len() - 1)];
         let uptime = self.started.elapsed();
         let silent = uptime.saturating_sub(Duration::from_millis(self.beat_ms.load(Ordering::Relaxed)));
-        let live = state == Phase::Starting || silent < BEAT_MISSED_AFTER;
+        let live = phase == Phase::Starting || silent < BEAT_MISSED_AFTER;
+        let role = ROLES[usize::from(self.role.load(Ordering::Relaxed)).min(ROLES.len() - 1)];
+        let state = standing(phase, role, self.serves.load(Ordering::Relaxed));
         Report {
             live,
-            ready: live && state == Phase::Ready && self.serves.load(Ordering::Relaxed),
+            ready: live && state == Standing::Ready,
             state,
-            role: ROLES[usize::from(self.role.load(Ordering::Relaxed)).min(ROLES.len() - 1)],
+            role,
             epoch: self.epoch.load(Ordering::Relaxed),
             log_index: self.log_index.load(Ordering::Relaxed),
             uptime_s: uptime.as_secs(),
             version: env!("CARGO_PKG_VERSION"),
         }
+    }
+}
+
+fn standing(phase: Phase, role: &str, serves: bool) -> Standing {
+    match (phase, role) {
+        (Phase::Starting, _) => Standing::Starting,
+        (Phase::Draining, _) => Standing::Draining,
+        (Phase::ReadOnly, _) => Standing::ReadOnly,
+        (Phase::Ready, _) if serves => Standing::Ready,
+        (Phase::Ready, "standby") => Standing::Standby,
+        (Phase::Ready, "joining") => Standing::Joining,
+        (Phase::Ready, _) => Standing::Waiting,
     }
 }
 
@@ -145,6 +179,23 @@ mod tests {
         assert!(!health.report().ready && health.report().live);
         health.enter(Phase::Draining);
         health.enter(Phase::Ready);
-        assert_eq!(health.report().state, Phase::Draining);
+        assert_eq!(health.report().state, Standing::Draining);
+    }
+
+    #[test]
+    fn a_node_of_a_pair_that_does_not_serve_never_says_that_it_is_ready() {
+        let health = Health::new();
+        health.beat(1, 1);
+        health.enter(Phase::Ready);
+        for (role, serves, state) in [
+            ("joining", false, Standing::Joining),
+            ("standby", false, Standing::Standby),
+            ("primary", false, Standing::Waiting),
+            ("primary", true, Standing::Ready),
+        ] {
+            health.take_role(role, serves);
+            let report = health.report();
+            assert_eq!((report.state, report.ready), (state, serves), "{role}");
+        }
     }
 }

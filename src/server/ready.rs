@@ -22,6 +22,8 @@ pub struct Ready {
     pub pid: u32,
     /// From the start of the process's work until now, milliseconds.
     pub ready_after_ms: u64,
+    /// Whether it is one of a pair: then the pair decides whether it serves clients, and `/readyz` tells.
+    pub pair: bool,
 }
 
 impl Ready {
@@ -40,6 +42,7 @@ impl Ready {
                 .collect(),
             pid: std::process::id(),
             ready_after_ms: 0,
+            pair: config.pair.is_some(),
         }
     }
 
@@ -66,7 +69,8 @@ impl Ready {
             clients = clients.join(","),
             admin = %self.admin,
             ready_after_ms = self.ready_after_ms,
-            "ready"
+            "{}",
+            if self.pair { "up; the pair decides which of its nodes serves" } else { "ready" }
         );
         let line =
             serde_json::to_string(self).map_err(|error| ServeError::system("the ready line", &error))?;
@@ -77,7 +81,7 @@ impl Ready {
         // A closed standard output is nobody who waits for this line.
         let _ = match &self.dev {
             _ if options.print_ready => writeln!(out, "{line}"),
-            Some(page) => writeln!(out, "{}", greeting(page, dev::is_built())),
+            Some(page) => writeln!(out, "{}", greeting(page, dev::is_built(), self.pair)),
             None => Ok(()),
         }
         .and_then(|()| out.flush());
@@ -86,7 +90,12 @@ impl Ready {
 }
 
 /// What a person reads who started a server with `--dev`: where the page is, or how to get one.
-fn greeting(page: &str, built: bool) -> String {
+fn greeting(page: &str, built: bool, pair: bool) -> String {
+    if built && pair {
+        return format!(
+            "This node of the pair is up; the one that reigns serves clients. A visitor and an agent chat at {page}"
+        );
+    }
     if built {
         return format!("Duet is ready. A visitor and an agent chat at {page}");
     }
@@ -110,8 +119,10 @@ mod tests {
     #[test]
     fn a_page_is_offered_only_where_there_is_one() {
         let page = "http://localhost:8080/";
-        assert!(greeting(page, true).contains(page));
-        let without = greeting(page, false);
+        assert!(greeting(page, true, false).contains(page));
+        let paired = greeting(page, true, true);
+        assert!(paired.contains(page) && !paired.contains("ready"), "it may be the standby: {paired}");
+        let without = greeting(page, false, false);
         assert!(!without.contains(page) && without.contains("npm run build"), "{without}");
     }
 }

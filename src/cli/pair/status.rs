@@ -166,8 +166,14 @@ fn complaints(report: &PairReport) -> Vec<String> {
         found.push(format!(
             "Node {node} is ALONE: an acknowledgement means one disk until its peer is in sync."
         ));
+        found.push(format!(
+            "Should node {node} be lost now, its peer lacks messages that were acknowledged: promoting it by hand needs \
+             --accept-data-loss."
+        ));
     } else if report.role == "standby" && !report.in_sync {
-        found.push(format!("Node {node} catches up: it will not be promoted by itself."));
+        found.push(format!(
+            "Node {node} is not in sync: it will not be promoted by itself, and by hand only with --accept-data-loss."
+        ));
     }
     if !report.arbiter_answers {
         found.push(format!(
@@ -277,7 +283,9 @@ mod tests {
         (alone.in_sync, alone.solo, alone.link) = (false, true, false);
         let view = view(vec![Ok(alone), Err(silent())]);
         let text = view.text(view.verdict());
-        for word in ["ALONE", "no link", "no node answers on 127.0.0.1:9433", "Degraded."] {
+        for word in
+            ["ALONE", "--accept-data-loss", "no link", "no node answers on 127.0.0.1:9433", "Degraded."]
+        {
             assert!(text.contains(word), "{word} is missing in\n{text}");
         }
     }
