@@ -11,7 +11,10 @@ use crate::{
 use bytes::Bytes;
 use duet_protocol::{Code, Delivery, Frame, delivery::Closing, hello::capability};
 use metrics::{counter, gauge};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 use tracing::Span;
 
 /// A connection as the driver knows it.
@@ -21,13 +24,15 @@ pub(super) struct Peer {
     span: Span,
     /// Whether hello and welcome agreed on datagrams; without them signals take the control lane.
     datagrams: bool,
+    /// Whether it was let in.
+    welcomed: bool,
     /// The run of each lane that found no room: nothing of it is sent any more.
     broken: BTreeMap<Lane, u32>,
 }
 
 impl Peer {
     pub(super) fn new(outbox: Outbox, span: Span) -> Self {
-        Self { outbox, span, datagrams: false, broken: BTreeMap::new() }
+        Self { outbox, span, datagrams: false, welcomed: false, broken: BTreeMap::new() }
     }
 
     /// A connection that came while the node stops.
@@ -48,6 +53,7 @@ impl Peer {
                 counter!(name::REFUSALS, "code" => refusal.code.name()).increment(1);
             }
             Ok(Ok(Some(Delivery::Welcome(welcome)))) => {
+                self.welcomed = true;
                 self.datagrams = welcome.capabilities & capability::DATAGRAMS != 0;
                 if welcome.capabilities & capability::DEFLATE != 0 {
                     self.outbox.use_deflate();
@@ -67,11 +73,33 @@ pub(super) struct Outlets {
     peers: BTreeMap<ConnectionId, Peer>,
     /// Where clients go that are sent away from this node.
     elsewhere: Option<String>,
+    turned_away: TurnedAway,
+}
+
+/// How many were not let in because another node serves. While a pair fails over all of its clients ask, again and again:
+/// few may do so as often as they like, many are given a time each, so that together they ask no more than
+/// [`ASKED_PER_S`] times a second.
+#[derive(Debug, Default)]
+struct TurnedAway {
+    since: Option<Instant>,
+    count: u64,
+}
+
+impl TurnedAway {
+    /// When the next one may ask again, milliseconds from now.
+    fn retry_after_ms(&mut self, now: Instant) -> u32 {
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1)) {
+            *self = Self { since: Some(now), count: 0 };
+        }
+        self.count += 1;
+        let late_ms = self.count.saturating_sub(ASKED_FREELY) * 1_000 / ASKED_PER_S;
+        u32::try_from(late_ms).unwrap_or(u32::MAX).min(ASK_AGAIN_MS_MAX)
+    }
 }
 
 impl Outlets {
     pub(super) fn new(elsewhere: Option<String>) -> Self {
-        Self { peers: BTreeMap::new(), elsewhere }
+        Self { peers: BTreeMap::new(), elsewhere, turned_away: TurnedAway::default() }
     }
 
     pub(super) fn open(&mut self, connection: ConnectionId, peer: Peer) {
@@ -148,7 +176,11 @@ impl Outlets {
         if let Some(peer) = self.peers.get(&connection) {
             counter!(name::DISCONNECTS, "code" => code.name()).increment(1);
             tracing::info!(parent: &peer.span, code = code.0, reason, "closing");
-            let retry_after_ms = if code == Code::OVERLOADED { RETRY_OVERLOADED_MS } else { 0 };
+            let retry_after_ms = match code {
+                Code::OVERLOADED => RETRY_OVERLOADED_MS,
+                Code::NOT_PRIMARY if !peer.welcomed => self.turned_away.retry_after_ms(Instant::now()),
+                _ => 0,
+            };
             let endpoint = self.elsewhere.clone().filter(|_| code == Code::NOT_PRIMARY);
             close_with(&peer.outbox, code, reason, retry_after_ms, endpoint);
         }
@@ -175,6 +207,13 @@ impl Outlets {
 
 /// Clients that the core could not take come back after this time at the earliest.
 const RETRY_OVERLOADED_MS: u32 = 2_000;
+
+/// So many who ask a node that does not serve within a second may ask again at once.
+const ASKED_FREELY: u64 = 500;
+/// How often in a second the others may ask, all together.
+const ASKED_PER_S: u64 = 1_000;
+/// A pair fails over in two seconds: nobody is kept away from its new primary for longer than that.
+const ASK_AGAIN_MS_MAX: u32 = 2_000;
 
 /// Clients of a node that stops come back after this time at the earliest, and within the spread behind it.
 const RETURN_AFTER_MS: u32 = 250;
@@ -214,3 +253,18 @@ const LARGE_BYTES: usize = 1_024;
 const HISTORY_PAGE: u8 = 0x58;
 const WELCOME: u8 = 0x42;
 const REFUSED: u8 = 0x45;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_who_ask_a_standby_may_ask_again_at_once_and_thousands_are_spread() {
+        let (mut turned_away, now) = (TurnedAway::default(), Instant::now());
+        let told: Vec<u32> = (0..5_000).map(|_| turned_away.retry_after_ms(now)).collect();
+        assert!(told[..500].iter().all(|ms| *ms == 0));
+        assert!(told.is_sorted() && told[1_499] == 1_000 && told[4_999] == ASK_AGAIN_MS_MAX);
+        let next = now + Duration::from_secs(1);
+        assert_eq!(turned_away.retry_after_ms(next), 0, "a second later it is quiet again");
+    }
+}
