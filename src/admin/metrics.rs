@@ -55,6 +55,10 @@ metrics! {
     PAIR_LINK_RTT Gauge "duet_pair_link_rtt_seconds" [] "Round trip of the link to the peer.";
     PAIR_LAG_ENTRIES Gauge "duet_pair_lag_entries" [] "Entries that the peer lacks, on a primary.";
     PAIR_LAG_SECONDS Gauge "duet_pair_lag_seconds" [] "For how long the peer has lacked something, on a primary.";
+    WITNESS_ASKED Counter "duet_witness_questions_total" ["side", "question"] "Questions that a witness answered: read, swap, or swap_refused when it built on another value.";
+    WITNESS_REFUSED Counter "duet_witness_refused_total" ["side"] "Connections that a witness does not serve, by whose certificate was shown.";
+    WITNESS_VERSION Gauge "duet_witness_register_version" [] "The version of the value in a witness's register.";
+    PAIR_SNAPSHOTS Counter "duet_pair_snapshots_total" [] "Snapshots that the peer took from this node, because the log that it lacks is not kept.";
 }
 
 /// What a metric is.

@@ -38,6 +38,13 @@ pub fn router(admin: Admin) -> Router {
         .merge(pair)
 }
 
+/// A witness's pages: `/healthz`, which answers as long as the process lives, and `/metrics`.
+pub fn witness_router(metrics: Metrics) -> Router {
+    Router::new()
+        .route("/healthz", get(async || Json(serde_json::json!({ "live": true }))))
+        .route("/metrics", get(async move || prometheus(&metrics)))
+}
+
 /// 200 while the process does its work, 503 when it hangs: restart it.
 async fn healthz(State(admin): State<Admin>) -> Response {
     let report = admin.health.report();
@@ -51,8 +58,12 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn render(State(admin): State<Admin>) -> Response {
+    prometheus(&admin.metrics)
+}
+
+fn prometheus(metrics: &Metrics) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, admin.metrics.render()).into_response()
+    (kind, metrics.render()).into_response()
 }
 
 fn status(good: bool) -> StatusCode {

@@ -20,7 +20,7 @@ pub mod witness;
 
 pub use file::RegisterError;
 pub use register::{Register, RunBlocking};
-pub use witness::WitnessService;
+pub use witness::{WitnessRenewal, WitnessService};
 
 use crate::{
     config,
@@ -120,6 +120,15 @@ impl Arbiter {
     #[must_use]
     pub fn is_automatic(&self) -> bool {
         !matches!(self.kind, Kind::Manual)
+    }
+
+    /// What shows the witness another certificate of this node, if there is a witness.
+    #[must_use]
+    pub fn renewal(&self) -> Option<WitnessRenewal> {
+        match &self.kind {
+            Kind::Witness(witness) => Some(witness.renewal()),
+            _ => None,
+        }
     }
 
     /// Its name in the configuration, for logs and status.

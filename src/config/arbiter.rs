@@ -36,6 +36,8 @@ pub struct Witness {
     pub listen: SocketAddr,
     /// Where its register lies.
     pub data_dir: PathBuf,
+    /// Where health and metrics are, on loopback, if anywhere.
+    pub admin: Option<SocketAddr>,
     /// Which pair; required to run.
     pub cluster: Option<ClusterId>,
     /// PEM of the pair's authority; required to run.
@@ -99,12 +101,17 @@ impl Ask<'_> {
         let address = "an IP address and a port, as in 0.0.0.0:4435 or [::]:4435";
         let listen = self.parsed("witness.listen", address, |text| text.parse().ok())?;
         let data_dir = self.text("witness.data_dir").map(|(text, place)| resolve(&text, &place))?;
+        let rule = "a loopback address and a port, as in 127.0.0.1:9435, or empty";
+        let admin = self.parsed("witness.admin", rule, |text| match text {
+            "" => Some(None),
+            text => text.parse().ok().filter(|it: &SocketAddr| it.ip().is_loopback()).map(Some),
+        })?;
         let cluster = self.parsed("witness.cluster", "the pair's id, 32 hexadecimal digits", |text| {
             if text.is_empty() { Some(None) } else { parse_cluster(text).map(Some) }
         })?;
         let ca_file = self.path("witness.ca_file")?;
         let tls = self.both("witness.certificate_file", "witness.key_file")?;
-        Ok(Witness { listen, data_dir, cluster, ca_file, tls })
+        Ok(Witness { listen, data_dir, admin, cluster, ca_file, tls })
     }
 
     /// A path, if one is set.

@@ -147,6 +147,11 @@ pub const KEYS: &[Key] = &[
         "./duet-witness",
         "`duet witness`: where the register lies; one process at a time.",
     ),
+    key(
+        "witness.admin",
+        "",
+        "`duet witness`: loopback address of health and metrics, as in 127.0.0.1:9435; plain HTTP. Empty for none.",
+    ),
     key("witness.cluster", "", "`duet witness`: the pair's id, 32 hexadecimal digits."),
     key("witness.ca_file", "", "`duet witness`: PEM of the pair's authority, `pair-ca.pem`."),
     key("witness.certificate_file", "", "`duet witness`: PEM certificate, `witness.pem`."),

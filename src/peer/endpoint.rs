@@ -126,15 +126,19 @@ impl PeerEndpoint {
         peer.clone_into(&mut self.config.peer);
     }
 
-    /// Reads the certificates again; they are used from the next link on. Those in use stay when they are of no use.
+    /// Reads the certificates again, as [`PeerRenewal::reload`] does.
     ///
     /// # Errors
     /// [`PeerError`] as at the start.
     pub fn reload(&self) -> Result<(), PeerError> {
-        let (server, client) = configurations(&self.config)?;
-        self.endpoint.set_server_config(Some(server));
-        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
-        Ok(())
+        self.renewal().reload()
+    }
+
+    /// What reads the certificates again, for whoever hears that they were renewed.
+    #[must_use]
+    pub fn renewal(&self) -> PeerRenewal {
+        let (config, endpoint) = (self.config.clone(), self.endpoint.clone());
+        PeerRenewal { config, endpoint, client: Arc::clone(&self.client) }
     }
 
     /// The next link that stands. The one before has ended then, or ends by it. Call it all the time: it is what answers
@@ -262,6 +266,32 @@ impl PeerEndpoint {
         }
         tracing::warn!(peer = %self.config.peer, "no link to the peer: {error}");
         self.said = Some((error, now));
+    }
+}
+
+/// Reads the certificates of a [`PeerEndpoint`] again.
+pub struct PeerRenewal {
+    config: PeerConfig,
+    endpoint: quinn::Endpoint,
+    client: Arc<Mutex<ClientConfig>>,
+}
+
+impl PeerRenewal {
+    /// The files as they are now are used from the next link on. Those in use stay when they are of no use.
+    ///
+    /// # Errors
+    /// [`PeerError`] as at the start.
+    pub fn reload(&self) -> Result<(), PeerError> {
+        let (server, client) = configurations(&self.config)?;
+        self.endpoint.set_server_config(Some(server));
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PeerRenewal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerRenewal").field("config", &self.config).finish_non_exhaustive()
     }
 }
 

@@ -40,7 +40,7 @@ mod standing;
 pub use {
     authority::{Authority, Signed},
     ended::{LinkEnded, LinkError},
-    endpoint::{ALPN_PEER, PeerConfig, PeerEndpoint},
+    endpoint::{ALPN_PEER, PeerConfig, PeerEndpoint, PeerRenewal},
     file::{ArrivingFile, FileFailed, LinkFiles, Pace, ReceivedFile},
     greeting::GREETING_MAX,
     identity::{BadIdentity, Identity, IdentityFiles, Member, hex},

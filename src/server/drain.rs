@@ -11,7 +11,7 @@ use super::{
     accept::Ports,
     admission::Admission,
     driver::{Fact, Stopped},
-    pair::Aside,
+    pair::{Aside, PairCertificates},
     queues::Facts,
 };
 use crate::store::StoreError;
@@ -41,7 +41,8 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Asked {
+    /// The next one.
+    pub(super) async fn next(&mut self) -> Asked {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
@@ -50,7 +51,7 @@ impl Signals {
     }
 
     /// The next one that asks to stop.
-    pub(super) async fn stop(&mut self) -> &'static str {
+    async fn stop(&mut self) -> &'static str {
         loop {
             if let Asked::Stop(signal) = self.next().await {
                 return signal;
@@ -69,7 +70,7 @@ pub(super) enum Ended {
 }
 
 /// What a signal asks for.
-enum Asked {
+pub(super) enum Asked {
     Stop(&'static str),
     Reload,
 }
@@ -83,6 +84,8 @@ pub(super) struct Parts {
     pub(super) facts: Facts,
     pub(super) admission: Admission,
     pub(super) ports: Ports,
+    /// Those with which the node and its peer know each other.
+    pub(super) pair_certificates: Option<PairCertificates>,
     pub(super) deadline: Duration,
 }
 
@@ -94,7 +97,7 @@ pub(super) async fn until_stopped(mut parts: Parts) -> Result<Ended, ServeError>
     loop {
         tokio::select! {
             asked = parts.signals.next() => match asked {
-                Asked::Reload => reload(&parts.ports),
+                Asked::Reload => reload(&parts),
                 Asked::Stop(signal) => {
                     tracing::info!(signal, "stopping");
                     break;
@@ -194,8 +197,11 @@ const FLUSH: Duration = Duration::from_millis(250);
 /// What the last steps may take beyond the deadline.
 const GRACE: Duration = Duration::from_secs(2);
 
-fn reload(ports: &Ports) {
-    match ports.certificates().reload() {
+fn reload(parts: &Parts) {
+    if let Some(certificates) = &parts.pair_certificates {
+        certificates.reload();
+    }
+    match parts.ports.certificates().reload() {
         Ok(changed) => tracing::info!(changed, "certificates read again"),
         Err(error) => tracing::error!(%error, "the certificate in use stays"),
     }
@@ -267,7 +273,21 @@ mod tests {
         let (driver, driven) = oneshot::channel();
         let driver_done = tokio::spawn(async move { driven.await.expect("the driver's defect") });
         let (signals, deadline) = (Signals::listen().unwrap(), Duration::from_millis(100));
-        (Parts { signals, store_done, driver_done, tasks, facts, admission, ports, deadline }, store, driver)
+        (
+            Parts {
+                signals,
+                store_done,
+                driver_done,
+                tasks,
+                facts,
+                admission,
+                ports,
+                pair_certificates: None,
+                deadline,
+            },
+            store,
+            driver,
+        )
     }
 
     #[tokio::test]

@@ -51,6 +51,18 @@ impl Http {
     }
 }
 
+/// Binds one listener and serves it.
+pub(super) async fn serve_alone(
+    tasks: &mut JoinSet<&'static str>,
+    address: SocketAddr,
+    router: Router,
+) -> Result<(), ServeError> {
+    let (listener, address) = bind_one("admin", address).await?;
+    tracing::info!(%address, "health and metrics");
+    serve_one(tasks, "the admin listener", listener, router);
+    Ok(())
+}
+
 fn serve_one(tasks: &mut JoinSet<&'static str>, name: &'static str, listener: TcpListener, router: Router) {
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {

@@ -187,7 +187,10 @@ async fn run(
         Some(membership) => membership.start(&config, &mut tasks, &facts, opened.reader.clone())?,
         None => None,
     };
-    let (port, pages) = paired.unzip();
+    let (port, pages, pair_certificates) = match paired {
+        Some(pair::Part { port, pages, certificates }) => (Some(port), Some(pages), Some(certificates)),
+        None => (None, None, None),
+    };
     http.serve(
         &mut tasks,
         admin::router(Admin { health: Arc::clone(&health), metrics: metrics.clone(), pair: pages }),
@@ -232,6 +235,7 @@ async fn run(
         facts,
         admission,
         ports,
+        pair_certificates,
         deadline: config.drain_deadline,
     })
     .await?;

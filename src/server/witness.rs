@@ -8,19 +8,28 @@
 //! Bounds: [`CONNECTIONS_MAX`] connections, [`PER_ADDRESS_MAX`] from one address; one more is closed unheard. A file descriptor
 //! shortage pauses accepting for [`PAUSE`].
 
-use super::{ServeError, ServeOptions, admission::Admission, drain::Signals};
+use super::{
+    ServeError, ServeOptions,
+    admission::Admission,
+    drain::{Asked, Signals},
+    http,
+};
 use crate::{
-    admin::logs,
+    admin::{
+        self, logs,
+        metrics::{self as name, Metrics},
+    },
     arbiter::{
         self, Register, RunBlocking, WitnessService,
-        witness::{Ended, WireError},
+        witness::{Ended, Seen, WireError},
     },
     config::{Config, TlsFiles},
-    core::{Cfg, ClusterId},
+    core::{Cfg, ClusterId, Side},
     peer::{Identity, IdentityFiles, Member},
 };
+use metrics::{counter, gauge};
 use serde::Serialize;
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
@@ -61,13 +70,14 @@ struct Ready {
 pub fn witness(config: &Config, options: &WitnessOptions) -> Result<(), ServeError> {
     let (cluster, files) = required(config)?;
     logs::start(&config.log).map_err(|error| ServeError::system("logging", &error))?;
+    let metrics = Metrics::start().map_err(|error| ServeError::system("metrics", &error))?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(2)
         .thread_name("witness")
         .build()
         .map_err(|error| ServeError::system("the runtime", &error))?;
-    let result = runtime.block_on(run(config, cluster, &files, options));
+    let result = runtime.block_on(run(config, cluster, &files, options, metrics));
     if let Err(error) = &result {
         tracing::error!(%error, "stopped");
     }
@@ -127,11 +137,14 @@ async fn run(
     cluster: ClusterId,
     files: &IdentityFiles,
     options: &WitnessOptions,
+    metrics: Metrics,
 ) -> Result<(), ServeError> {
     let mut signals = Signals::listen()?;
     let identity = Identity::load(files, cluster, Member::Witness)?;
     let register = Register::open(&config.witness.data_dir, cluster, run_blocking())?;
     let service = WitnessService::new(register.clone(), cluster, &identity, options.same_machine)?;
+    let service = service.seen_by(Arc::new(count));
+    gauge!(name::WITNESS_VERSION).set(register.held().flatten().map_or(0, |cfg| cfg.ver) as f64);
     if options.same_machine {
         tracing::warn!(
             "--allow-same-machine: a witness that dies together with a node is no help; for development only"
@@ -142,15 +155,27 @@ async fn run(
     let ready = Ready { listen: listener.local_addr().map_err(failed)?, pid: std::process::id() };
     tell(&ready, &options.ready, register.held().flatten().map_or(0, |cfg| cfg.ver))?;
 
+    let mut pages = JoinSet::new();
+    if let Some(address) = config.witness.admin {
+        http::serve_alone(&mut pages, address, admin::witness_router(metrics)).await?;
+    }
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
-    let result = tokio::select! {
-        signal = signals.stop() => {
-            tracing::info!(signal, "stopping");
-            Ok(())
+    let result = {
+        let mut accepting = pin!(accept(&listener, &service, &stopping, &mut connections));
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Reload => reload(&service, files, cluster),
+                    Asked::Stop(signal) => {
+                        tracing::info!(signal, "stopping");
+                        break Ok(());
+                    }
+                },
+                () = register.broken() => break Err(ServeError::Defect("the register")),
+                () = &mut accepting => break Err(ServeError::Defect("the listener")),
+            }
         }
-        () = register.broken() => Err(ServeError::Defect("the register")),
-        () = accept(&listener, &service, &stopping, &mut connections) => Err(ServeError::Defect("the listener")),
     };
     drop(listener);
     stop.send_replace(true);
@@ -162,6 +187,34 @@ async fn run(
         tracing::info!("stopped");
     }
     result
+}
+
+fn count(seen: Seen) {
+    let asked = |side: Side, question: &'static str| {
+        counter!(name::WITNESS_ASKED, "side" => side.to_string(), "question" => question).increment(1);
+    };
+    match seen {
+        Seen::Read(side) => asked(side, "read"),
+        Seen::Swapped(side, ver) => {
+            asked(side, "swap");
+            gauge!(name::WITNESS_VERSION).set(ver as f64);
+        }
+        Seen::SwapRefused(side) => asked(side, "swap_refused"),
+        Seen::Stranger(member) => {
+            let side = member.map_or_else(|| "nobody".to_owned(), |member| member.to_string());
+            counter!(name::WITNESS_REFUSED, "side" => side).increment(1);
+        }
+    }
+}
+
+/// Reads the certificate again; it is shown from the next connection on.
+fn reload(service: &WitnessService, files: &IdentityFiles, cluster: ClusterId) {
+    let renewed =
+        Identity::load(files, cluster, Member::Witness).and_then(|identity| service.renew(&identity));
+    match renewed {
+        Ok(()) => tracing::info!("the pair's certificates were read again"),
+        Err(error) => tracing::error!(%error, "the pair's certificates in use stay"),
+    }
 }
 
 /// Accepts as long as it is polled; what it accepted lives on in `connections`.
@@ -203,9 +256,7 @@ async fn serve(
 ) {
     match service.serve(tcp, stopping).await {
         Ok(Ended::Quiet | Ended::Stopped) => tracing::debug!(%address, "a connection ended"),
-        Err(WireError::Refused(refusal)) => {
-            tracing::error!(%address, error = %refusal, "a node is not served");
-        }
+        Err(WireError::Refused(refusal)) => tracing::debug!(%address, error = %refusal, "a node was refused"),
         Err(error) => tracing::warn!(%address, %error, "a connection failed"),
     }
 }

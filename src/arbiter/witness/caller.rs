@@ -29,15 +29,44 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 /// A connection that was not used for so long is made anew: the witness may be about to end it.
 const KEEP_MAX: Duration = Duration::from_secs(IDLE_MAX.as_secs() / 2);
 
+/// How long a witness that refused this node is left alone, doubled from time to time.
+const REST_MIN: Duration = Duration::from_secs(1);
+const REST_MAX: Duration = Duration::from_secs(30);
+
 /// Asks a witness. Questions go one after the other.
 pub struct WitnessCaller {
     address: String,
     name: ServerName<'static>,
-    tls: TlsConnector,
+    tls: Arc<Mutex<TlsConnector>>,
     hello: Hello,
     line: tokio::sync::Mutex<Option<Line>>,
     /// The last trouble that was logged; it is logged again when it changes.
     said: Mutex<Option<String>>,
+    /// A witness that refuses this node is not called again before this, and how long the next rest is.
+    rest: Mutex<Option<(Instant, Duration)>>,
+}
+
+/// Gives a [`WitnessCaller`] another certificate.
+#[derive(Clone)]
+pub struct WitnessRenewal {
+    tls: Arc<Mutex<TlsConnector>>,
+}
+
+impl WitnessRenewal {
+    /// It is shown from the next call on.
+    ///
+    /// # Errors
+    /// [`BadIdentity`] when the certificate's files do not belong together.
+    pub fn renew(&self, identity: &Identity) -> Result<(), BadIdentity> {
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = connector(identity)?;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for WitnessRenewal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WitnessRenewal(..)")
+    }
 }
 
 struct Line {
@@ -52,14 +81,19 @@ impl WitnessCaller {
     /// # Errors
     /// [`BadIdentity`] when the certificate's files do not belong together.
     pub fn new(address: &str, cluster: ClusterId, identity: &Identity) -> Result<Self, BadIdentity> {
-        let tls = TlsConnector::from(Arc::new(identity.client_config(ALPN_WITNESS)?));
+        let tls = Arc::new(Mutex::new(connector(identity)?));
         let name = ServerName::try_from(Member::Witness.name(cluster)).map_err(|error| BadIdentity {
             path: Member::Witness.name(cluster).into(),
             problem: error.to_string(),
         })?;
         let hello = Hello { version: VERSION, cluster, machine: Machine::this(cluster) };
-        let (line, said) = Default::default();
-        Ok(Self { address: address.to_owned(), name, tls, hello, line, said })
+        let (line, said, rest) = Default::default();
+        Ok(Self { address: address.to_owned(), name, tls, hello, line, said, rest })
+    }
+
+    /// What shows another certificate from the next call on.
+    pub(in crate::arbiter) fn renewal(&self) -> WitnessRenewal {
+        WitnessRenewal { tls: Arc::clone(&self.tls) }
     }
 
     /// The answer, before the deadline.
@@ -70,10 +104,14 @@ impl WitnessCaller {
         // Whatever ends this future early, a connection on which a question is open is not used again.
         let mut line = match kept.take().and_then(Line::still_good) {
             Some(line) => line,
+            None if self.rests() => return Answer::NotSent,
             None => match timeout_at(deadline, self.call()).await.unwrap_or(Err(WireError::Slow)) {
                 Ok(line) => line,
                 Err(error) => {
                     self.say(&error);
+                    if matches!(error, WireError::Refused(_)) {
+                        self.take_a_rest();
+                    }
                     return Answer::NotSent;
                 }
             },
@@ -91,10 +129,23 @@ impl WitnessCaller {
         }
     }
 
+    fn rests(&self) -> bool {
+        let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        rest.is_some_and(|(until, _)| Instant::now() < until)
+    }
+
+    /// A refusal changes only when somebody changes a configuration.
+    fn take_a_rest(&self) {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = rest.map_or(REST_MIN, |(_, next)| next);
+        *rest = Some((Instant::now() + length, (length * 2).min(REST_MAX)));
+    }
+
     async fn call(&self) -> Result<Line, WireError> {
         let tcp = TcpStream::connect(&self.address).await?;
         tcp.set_nodelay(true)?;
-        let mut stream = self.tls.connect(self.name.clone(), tcp).await?;
+        let tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut stream = tls.connect(self.name.clone(), tcp).await?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN_WITNESS) {
             return Err(WireError::OtherProtocol);
         }
@@ -116,11 +167,16 @@ impl WitnessCaller {
     }
 
     fn say_well(&self) {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).take();
         if said.is_some() {
             tracing::info!(witness = self.address, "the witness answers again");
         }
     }
+}
+
+fn connector(identity: &Identity) -> Result<TlsConnector, BadIdentity> {
+    Ok(TlsConnector::from(Arc::new(identity.client_config(ALPN_WITNESS)?)))
 }
 
 impl fmt::Debug for WitnessCaller {

@@ -16,8 +16,8 @@
 mod caller;
 mod service;
 
-pub use caller::WitnessCaller;
-pub use service::{Ended, WitnessService};
+pub use caller::{WitnessCaller, WitnessRenewal};
+pub use service::{Ended, Seen, Watcher, WitnessService};
 
 use super::machine::Machine;
 use crate::core::{Answer, Cfg, ClusterId, Question};

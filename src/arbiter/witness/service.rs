@@ -7,13 +7,17 @@
 //!                                                                                   └─────────────────────────────────┘
 //! ```
 
-use super::{ALPN_WITNESS, Ask, Hello, IDLE_MAX, Refusal, Reply, VERSION, WireError, receive, send};
+use super::{ALPN_WITNESS, Ask, Hello, IDLE_MAX, Outcome, Refusal, Reply, VERSION, WireError, receive, send};
 use crate::{
     arbiter::{DEADLINE, machine::Machine, register::Register},
     core::{Answer, ClusterId, Side},
     peer::{BadIdentity, Identity, Member},
 };
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
@@ -36,13 +40,30 @@ pub enum Ended {
     Stopped,
 }
 
+/// What a witness is asked, for whoever counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// A node read the register.
+    Read(Side),
+    /// A node wrote this version.
+    Swapped(Side, u64),
+    /// A node's write built on another value.
+    SwapRefused(Side),
+    /// A connection that is not served, of whoever's certificate was shown.
+    Stranger(Option<Member>),
+}
+
+/// Is told what was seen. Must not block.
+pub type Watcher = Arc<dyn Fn(Seen) + Send + Sync>;
+
 /// What a witness serves. Clones share it.
 #[derive(Clone)]
 pub struct WitnessService {
+    watcher: Watcher,
     register: Register,
     cluster: ClusterId,
     machine: Option<Machine>,
-    acceptor: TlsAcceptor,
+    acceptor: Arc<Mutex<TlsAcceptor>>,
 }
 
 impl WitnessService {
@@ -57,9 +78,24 @@ impl WitnessService {
         identity: &Identity,
         same_machine: bool,
     ) -> Result<Self, BadIdentity> {
-        let acceptor = TlsAcceptor::from(Arc::new(identity.server_config(ALPN_WITNESS)?));
+        let acceptor = Arc::new(Mutex::new(acceptor(identity)?));
         let machine = if same_machine { None } else { Machine::this(cluster) };
-        Ok(Self { register, cluster, machine, acceptor })
+        Ok(Self { watcher: Arc::new(|_| {}), register, cluster, machine, acceptor })
+    }
+
+    /// The same, and `watcher` hears of everything.
+    #[must_use]
+    pub fn seen_by(self, watcher: Watcher) -> Self {
+        Self { watcher, ..self }
+    }
+
+    /// Shows another certificate from the next connection on.
+    ///
+    /// # Errors
+    /// [`BadIdentity`] when the certificate's files do not belong together.
+    pub fn renew(&self, identity: &Identity) -> Result<(), BadIdentity> {
+        *self.acceptor.lock().unwrap_or_else(PoisonError::into_inner) = acceptor(identity)?;
+        Ok(())
     }
 
     /// Serves one connection to its end. A question that is being answered when `stopping` turns true is answered first.
@@ -72,10 +108,12 @@ impl WitnessService {
         mut stopping: watch::Receiver<bool>,
     ) -> Result<Ended, WireError> {
         tcp.set_nodelay(true)?;
-        let accepted = timeout(GREETING_MAX, self.acceptor.accept(tcp)).await;
+        let acceptor = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let accepted = timeout(GREETING_MAX, acceptor.accept(tcp)).await;
         let mut stream = accepted.map_err(|_| WireError::Slow)??;
         let side = self.greet(&mut stream).await?;
         tracing::debug!(%side, "a node is served");
+        let mut swaps = Swaps::default();
         loop {
             let ask: Ask = tokio::select! {
                 biased;
@@ -90,8 +128,14 @@ impl WitnessService {
             let deadline = Instant::now() + DEADLINE;
             let answer = timeout_at(deadline, self.register.answer(ask.question())).await;
             let outcome = answer.unwrap_or(Answer::Unknown).into();
-            if ask.swap.is_some() {
-                tracing::info!(%side, ver = ask.swap.map(|cfg| cfg.ver), ?outcome, "a swap was asked for");
+            match (ask.swap, outcome) {
+                (None, _) => (self.watcher)(Seen::Read(side)),
+                (Some(cfg), Outcome::Swapped) => (self.watcher)(Seen::Swapped(side, cfg.ver)),
+                (Some(_), Outcome::Value(_)) => (self.watcher)(Seen::SwapRefused(side)),
+                (Some(_), Outcome::NotDone | Outcome::Unknown) => {}
+            }
+            if let Some(cfg) = ask.swap {
+                swaps.tell(side, cfg.ver, outcome);
             }
             say(&mut stream, &Reply::Told { id: ask.id, outcome }).await?;
         }
@@ -111,6 +155,10 @@ impl WitnessService {
                 Ok(side)
             }
             Err(refusal) => {
+                let whose = member.map_or_else(|| "nobody of this pair".to_owned(), |it| it.to_string());
+                let address = stream.get_ref().0.peer_addr().ok();
+                (self.watcher)(Seen::Stranger(member));
+                tracing::error!(node = whose, ?address, error = %refusal, "a node is not served");
                 say(stream, &Reply::Refused(refusal)).await?;
                 // The refusal must not be overtaken by a reset; whether the other end waits for it is its own affair.
                 let _ = timeout(WRITE_MAX, stream.shutdown()).await;
@@ -132,6 +180,36 @@ impl WitnessService {
         }
         Ok(side)
     }
+}
+
+/// What is logged of one node's swaps: each that happened; of those that were refused alike, the first, the second, the
+/// fourth and so on, because a node that may not have its way asks ten times a second.
+#[derive(Default)]
+struct Swaps {
+    refused: Option<(u64, u64)>,
+}
+
+impl Swaps {
+    fn tell(&mut self, side: Side, ver: u64, outcome: Outcome) {
+        let Outcome::Value(held) = outcome else {
+            self.refused = None;
+            tracing::info!(%side, ver, ?outcome, "a swap was asked for");
+            return;
+        };
+        let times = match self.refused {
+            Some((refused, times)) if refused == ver => times + 1,
+            _ => 1,
+        };
+        self.refused = Some((ver, times));
+        if times.is_power_of_two() {
+            let holds = held.map_or(0, |cfg| cfg.ver);
+            tracing::warn!(%side, ver, holds, times, "a swap was refused: it builds on another value");
+        }
+    }
+}
+
+fn acceptor(identity: &Identity) -> Result<TlsAcceptor, BadIdentity> {
+    Ok(TlsAcceptor::from(Arc::new(identity.server_config(ALPN_WITNESS)?)))
 }
 
 impl fmt::Debug for WitnessService {

@@ -90,7 +90,7 @@ impl Renew {
         let Self { dir, member, json } = self;
         let members = if member.is_empty() { Member::ALL.to_vec() } else { member };
         minted(peer::renew(&dir, &members), json, |_| {
-            "Copy each certificate and key to its machine and restart it, one machine after the other."
+            "Copy each certificate and key to its machine and send Duet a SIGHUP there: they are used from the next link on."
                 .to_owned()
         })
     }

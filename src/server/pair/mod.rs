@@ -18,6 +18,6 @@ mod status;
 
 pub(super) use aside::{Aside, LostAndFound, OwnEntries};
 pub(super) use link::Line;
-pub(super) use open::Membership;
+pub(super) use open::{Membership, PairCertificates, Part};
 pub(super) use port::{Port, Todo};
 pub(super) use status::{Reply, role_name};

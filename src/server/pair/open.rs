@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     admin::pair::{Grant, PairPages, Refused},
-    arbiter::{Arbiter, Place, RunBlocking},
+    arbiter::{Arbiter, Place, RunBlocking, WitnessRenewal},
     config::Config,
-    core::{Nonce, PairConfig, StoreId},
-    peer::{PeerConfig, PeerEndpoint},
+    core::{ClusterId, Nonce, PairConfig, Side, StoreId},
+    peer::{Identity, IdentityFiles, Member, PeerConfig, PeerEndpoint, PeerRenewal},
     server::{ServeError, driver::Fact, queues::Facts},
     store::Reader,
 };
@@ -66,7 +66,7 @@ impl Membership {
         tasks: &mut JoinSet<&'static str>,
         facts: &Facts,
         reader: Reader,
-    ) -> Result<Option<(Port, PairPages)>, ServeError> {
+    ) -> Result<Option<Part>, ServeError> {
         let Some(pair) = &config.pair else { return Ok(None) };
         let endpoint = PeerEndpoint::bind(PeerConfig {
             listen: pair.listen,
@@ -81,9 +81,54 @@ impl Membership {
         let (wishes, wished) = asks();
         let (board, status) = Board::new(pair.side, self.arbiter.name());
         let courier = Courier::new(reader, places.clone(), pair.snapshot_bytes_per_s, facts.clone());
+        let certificates = PairCertificates {
+            peer: endpoint.renewal(),
+            witness: self.arbiter.renewal(),
+            files: pair.identity.clone(),
+            cluster: pair.cluster,
+            side: pair.side,
+        };
         tasks.spawn(link::run(endpoint, facts.clone(), places.snapshot()));
         tasks.spawn(asker::run(self.arbiter, wished, facts.clone()));
-        Ok(Some((Port::new(wishes, courier, board), PairPages { status, grant: grant(facts.clone()) })))
+        let port = Port::new(wishes, courier, board);
+        Ok(Some(Part { port, pages: PairPages { status, grant: grant(facts.clone()) }, certificates }))
+    }
+}
+
+/// A node's part in its pair, as the rest of the server needs it.
+pub(in crate::server) struct Part {
+    /// For the driver.
+    pub(in crate::server) port: Port,
+    /// For the admin listener.
+    pub(in crate::server) pages: PairPages,
+    /// For whoever hears that certificates were renewed.
+    pub(in crate::server) certificates: PairCertificates,
+}
+
+/// The certificates with which a node shows its peer and the witness who it is.
+#[derive(Debug)]
+pub(in crate::server) struct PairCertificates {
+    peer: PeerRenewal,
+    witness: Option<WitnessRenewal>,
+    files: IdentityFiles,
+    cluster: ClusterId,
+    side: Side,
+}
+
+impl PairCertificates {
+    /// Reads them again; they are used from the next link on. Those in use stay when the files are of no use.
+    pub(in crate::server) fn reload(&self) {
+        let renewed = self.peer.reload().and_then(|()| match &self.witness {
+            Some(witness) => {
+                let identity = Identity::load(&self.files, self.cluster, Member::Node(self.side))?;
+                Ok(witness.renew(&identity)?)
+            }
+            None => Ok(()),
+        });
+        match renewed {
+            Ok(()) => tracing::info!("the pair's certificates were read again"),
+            Err(error) => tracing::error!(%error, "the pair's certificates in use stay"),
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use super::LostAndFound;
 use crate::{
+    admin::metrics as name,
     core::PairFact,
     peer::{LinkFiles, Pace},
     server::{driver::Fact, queues::Facts},
     store::{ExportPace, LogHold, Reader},
 };
+use metrics::counter;
 use std::{
     path::PathBuf,
     sync::{
@@ -86,7 +88,10 @@ async fn deliver(
         tracing::warn!(%error, "a sent snapshot stays on the disk");
     }
     match &sent {
-        Ok(bytes) => tracing::info!(bytes, "the peer took the snapshot"),
+        Ok(bytes) => {
+            counter!(name::PAIR_SNAPSHOTS).increment(1);
+            tracing::info!(bytes, "the peer took the snapshot");
+        }
         Err(error) => {
             tracing::warn!(%error, "the peer did not take the snapshot");
             hold.lock().unwrap_or_else(PoisonError::into_inner).take();
