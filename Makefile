@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 TOOLS := tests/tools
 
-.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash failover conformance soak fuzz bench bench-peers audit
+.PHONY: help demo demo-pair test prerequisites fmt lint tidy sim crash failover conformance soak fuzz bench bench-peers audit resync stalls
 
 help: ## show this list
 	@printf 'make <target>, each with a last line PASS or FAIL:\n\n'
@@ -49,6 +49,12 @@ conformance: ## every SDK on every carrier against docs/sdk-spec.md, through bad
 
 soak: ## 200 clients of all carriers in bad weather and a server that is killed every 20 s, MINUTES=10 with CLIENTS=200
 	@$(TOOLS)/soak "$(MINUTES)" "$(CLIENTS)"
+
+resync: ## a standby comes back that missed N=100000 messages or lost its disk, while CLIENTS=80 write: what it costs them
+	@$(TOOLS)/resync "$(N)" "$(CLIENTS)"
+
+stalls: ## nodes and witness stand still for up to half a second, for SECONDS=300: nobody may be promoted
+	@$(TOOLS)/stalls "$(SECONDS)"
 
 fuzz: ## any bytes at all, SECONDS=60 shared by the targets of fuzz/
 	@$(TOOLS)/fuzz $(or $(SECONDS),60)

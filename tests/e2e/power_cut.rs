@@ -117,7 +117,7 @@ impl Drop for Mounted {
     }
 }
 
-fn make_image(path: &Path) -> Option<()> {
+pub(crate) fn make_image(path: &Path) -> Option<()> {
     File::create(path).unwrap().set_len(IMAGE_BYTES).unwrap();
     match run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), path.as_ref()]) {
         Ok(()) => Some(()),

@@ -59,15 +59,31 @@ pub(crate) async fn read_log(conversation: &Conversation) -> Log {
     }
 }
 
-/// A visitor and an agent in a conversation of their own who both begin to write, a message in `pace` on average.
-pub(crate) async fn start_two(visitor: Guest, agent: Guest, pace: Duration) -> [Writer; 2] {
+/// How much a client writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// A message in so long on average.
+    pub(crate) pace: Duration,
+    /// Bytes of a message, about.
+    pub(crate) bytes: usize,
+}
+
+impl std::convert::From<Duration> for Load {
+    fn from(pace: Duration) -> Self {
+        Self { pace, bytes: FILLER.len() }
+    }
+}
+
+/// A visitor and an agent in a conversation of their own who both begin to write.
+pub(crate) async fn start_two(visitor: Guest, agent: Guest, load: impl Into<Load>) -> [Writer; 2] {
+    let load = load.into();
     let made = visitor.client.create_conversation(ConversationKind::Support, None, vec![]).await;
     let id = made.unwrap().id();
     agent.client.conversation(id).assign(None).await.unwrap();
     for guest in [&visitor, &agent] {
         guest.client.conversation(id).subscribe(From::Default).await.unwrap();
     }
-    [Writer::start(visitor, id, pace), Writer::start(agent, id, pace)]
+    [Writer::start(visitor, id, load), Writer::start(agent, id, load)]
 }
 
 /// A client that keeps writing, and what it was told.
@@ -84,6 +100,10 @@ pub(crate) struct Ledger {
     pub(crate) sent: usize,
     /// The seq that the server gave each of the client's messages.
     pub(crate) acknowledged: BTreeMap<ClientMessageId, u64>,
+    /// When each acknowledgement came, and how long after its message was sent.
+    pub(crate) took: Vec<(Instant, Duration)>,
+    /// The first of the two moments of a message that is under way.
+    moments: BTreeMap<ClientMessageId, Instant>,
     /// The text of each, in the order of sending.
     texts: Vec<(ClientMessageId, String)>,
     /// Every message that the client was shown, with its seq.
@@ -97,7 +117,7 @@ pub(crate) struct Ledger {
 }
 
 impl Writer {
-    pub(crate) fn start(guest: Guest, conversation: ConversationId, pace: Duration) -> Self {
+    pub(crate) fn start(guest: Guest, conversation: ConversationId, load: Load) -> Self {
         let (ledger, stop) = (Arc::new(Mutex::new(Ledger::default())), Arc::new(Semaphore::new(0)));
         let room = Arc::new(Semaphore::new(OUTSTANDING_MAX));
         let mut events = guest.client.events();
@@ -113,7 +133,8 @@ impl Writer {
         let (user, client) = (guest.user.clone(), guest.client.clone());
         tokio::spawn(async move {
             let chat = client.conversation(conversation);
-            let mut pace = tokio::time::interval(pace);
+            let mut pace = tokio::time::interval(load.pace);
+            let filler = FILLER.repeat(load.bytes.div_ceil(FILLER.len()));
             for number in 0.. {
                 pace.tick().await;
                 let Ok(permit) = room.acquire().await else { break };
@@ -121,10 +142,12 @@ impl Writer {
                 if ended.available_permits() > 0 {
                     break;
                 }
-                let text = format!("{user} {number} {FILLER}");
+                let text = format!("{user} {number} {filler}");
+                let begun = Instant::now();
                 let sent = chat.send_text(text.clone()).await.expect("the outbox has room");
                 let mut ledger = own.lock().unwrap();
                 ledger.sent += 1;
+                ledger.timed(sent.id, begun);
                 ledger.texts.push((sent.id, text));
             }
         });
@@ -179,6 +202,7 @@ impl Ledger {
                     match self.acknowledged.insert(change.id, seq) {
                         None => {
                             room.add_permits(1);
+                            self.timed(change.id, Instant::now());
                             self.count(stand);
                         }
                         Some(before) if before == seq => {}
@@ -194,6 +218,16 @@ impl Ledger {
             Event::Lagged { missed } => self.faults.push(format!("the test read too slowly: {missed}")),
             _ => {}
         }
+    }
+
+    /// A message was sent or acknowledged; either may be heard of first.
+    fn timed(&mut self, id: ClientMessageId, at: Instant) {
+        let Some(other) = self.moments.remove(&id) else {
+            self.moments.insert(id, at);
+            return;
+        };
+        let (sent, acknowledged) = (at.min(other), at.max(other));
+        self.took.push((acknowledged, acknowledged - sent));
     }
 
     fn count(&mut self, (epoch, replicas): (u64, Option<u8>)) {

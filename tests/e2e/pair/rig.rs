@@ -1,23 +1,26 @@
 //! A pair under test: `duet pair init`, two `duet serve`, one `duet witness`, on ports of their own, in a directory of
 //! their own. Their logs are printed when a test fails, or with `DUET_PAIR_LOGS` set.
 
-use super::{logs, wires::Wires};
+use super::{
+    files::{COMMON, write_certificate},
+    logs,
+    wires::Wires,
+};
 use crate::{
     node::{PATIENCE, address_to_keep, duet, get},
     raw::{Raw, hello},
-    writers::{Door, Guest, Writer, start_two, wait_until},
+    writers::{Door, Guest, Load, Writer, start_two, wait_until},
 };
 use duet::{
     config::{Arguments, Config},
     server::{TokenRequest, token},
 };
 use duet_protocol::{Command, Delivery};
-use sha2::{Digest as _, Sha256};
 use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command as Program, Stdio},
     sync::Mutex,
     time::{Duration, Instant},
@@ -170,8 +173,12 @@ impl Rig {
 
     /// A signal by its name, as in `STOP`.
     pub(super) fn signal(&self, node: usize, signal: &str) {
-        let id = self.nodes.lock().unwrap()[node].as_ref().expect("the node runs").id().to_string();
-        assert!(Program::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+        send(signal, self.nodes.lock().unwrap()[node].as_ref().expect("the node runs"));
+    }
+
+    /// The same for the witness.
+    pub(super) fn signal_witness(&self, signal: &str) {
+        send(signal, self.witness.lock().unwrap().as_ref().expect("the witness runs"));
     }
 
     /// Whether its process has not ended by itself.
@@ -284,12 +291,13 @@ impl Rig {
     }
 
     /// So many conversations with two clients each, who all write.
-    pub(super) async fn writers(&self, conversations: usize, pace: Duration) -> Vec<Writer> {
+    pub(super) async fn writers(&self, conversations: usize, load: impl Into<Load>) -> Vec<Writer> {
+        let load = load.into();
         let mut writers = Vec::new();
         for number in 0..conversations {
             let visitor = self.guest(&format!("visitor-{number}"), "visitor").await;
             let agent = self.guest(&format!("agent-{number}"), "agent").await;
-            writers.extend(start_two(visitor, agent, pace).await);
+            writers.extend(start_two(visitor, agent, load).await);
         }
         writers
     }
@@ -343,6 +351,11 @@ impl Drop for Rig {
     }
 }
 
+fn send(signal: &str, to: &Child) {
+    let id = to.id().to_string();
+    assert!(Program::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+}
+
 /// The name of a node, as in its configuration.
 pub(super) fn name(node: usize) -> &'static str {
     ["a", "b"][node]
@@ -365,16 +378,6 @@ fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> Option<(u16
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
-/// Writes the certificate that both nodes show to clients; its hash.
-fn write_certificate(dir: &Path) -> String {
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let names = vec!["localhost".to_owned()];
-    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
-    fs::write(dir.join("cert.pem"), certificate.pem()).unwrap();
-    fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
-    Sha256::digest(certificate.der()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn distinct_addresses<const N: usize>() -> [SocketAddr; N] {
     let mut taken = Vec::new();
     while taken.len() < N {
@@ -386,10 +389,6 @@ fn distinct_addresses<const N: usize>() -> [SocketAddr; N] {
     taken.try_into().unwrap()
 }
 
-/// What both nodes have in common.
-const COMMON: &str = "[tls]\ncertificate_file = \"cert.pem\"\nkey_file = \"key.pem\"\n\
-     [store]\nfree_floor_mib = 1\n\
-     [[tenant]]\nname = \"acme\"\n[[tenant.key]]\nkid = \"acme-1\"\nalg = \"HS256\"\nsecret_file = \"acme.secret\"\n";
 /// A pair is in sync again after this time, or something is wrong.
 pub(super) const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// Every client is back after this time, or something is wrong.
