@@ -90,7 +90,7 @@ fn open_store(places: &LostAndFound, options: StoreOptions) -> Result<Opened, Se
     match Store::open(&dir, options) {
         Err(error @ StoreError::Corrupt { .. }) => {
             tracing::error!(%error, "this store is damaged: it is put aside, and the peer's taken");
-            places.put_store_aside()?;
+            places.keep_store()?;
             Store::open(&dir, options).map_err(|error| refused(error, &dir, options))
         }
         opened => opened.map_err(|error| refused(error, &dir, options)),

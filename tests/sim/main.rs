@@ -43,7 +43,7 @@ const SEEDS_PAIR: u64 = 3_000;
 /// Worlds with two nodes in which something was found.
 const ONCE_FAILED: &[u64] = &[
     1_035_631, 5_021_318, 5_038_054, 5_049_534, 5_055_041, 5_056_350, 5_085_789, 5_089_674, 8_000_277,
-    8_000_560, 8_001_586, 8_002_841,
+    8_000_560, 8_001_586, 8_002_841, 9_000_317, 9_003_186,
 ];
 /// Lines of a failed history that are printed, unless `DUET_SIM_TRACE` says otherwise.
 const TRACE_LINES: u64 = 150;

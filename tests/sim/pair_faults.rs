@@ -176,6 +176,7 @@ impl World {
         let other = &self.nodes[1 - node].disk;
         let end = self.truth.end();
         cfg.in_sync.holds(side(1 - node), other.store)
+            && !self.is_astray(node)
             && pair.arbiter.swaps_in_flight == 0
             && pair.operator.promoting.is_none()
             && !other.damage().0

@@ -254,7 +254,7 @@ impl World {
     }
 
     /// Whether a node still has what an operator gave up: until it knows, it takes it for committed.
-    fn is_astray(&self, node: usize) -> bool {
+    pub(crate) fn is_astray(&self, node: usize) -> bool {
         let disk = &self.nodes[node].disk;
         let places = self.pair.as_ref().map(|pair| &pair.witness.given_up_places);
         places.is_some_and(|places| places.iter().any(|(index, chain)| disk.chain(*index) == Some(*chain)))

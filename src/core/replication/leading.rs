@@ -347,6 +347,9 @@ impl Replica {
 
     /// Commits what everyone has who must have it.
     fn advance(&mut self, leading: &mut Leading) {
+        if !leading.is_remembered(self) {
+            return;
+        }
         let requires = self.requires_peer(leading);
         let own =
             if self.has_mutant(PairMutant::AckBeforeOwnDisk) { u64::MAX } else { self.log.durable_index() };

@@ -22,10 +22,13 @@ impl Leading {
         let side = replica.config.side;
         let hands_over = replica.pending.iter().any(|pending| pending.next.primary != side);
         let leased = !replica.config.automatic || replica.now_ms < self.lease_until(replica);
-        // A reign that a crash makes this node forget must not have been seen by anybody: it would follow an older one.
-        let remembered =
-            replica.saved_epoch >= self.epoch || replica.has_mutant(PairMutant::ServeBeforeSaved);
-        (leased || replica.has_mutant(PairMutant::NoLease)) && !hands_over && remembered
+        (leased || replica.has_mutant(PairMutant::NoLease)) && !hands_over && self.is_remembered(replica)
+    }
+
+    /// Whether this node still knows of the reign after a crash. One that it forgot it would have to have kept to itself: it
+    /// would follow an older one, and take back what that one does not have.
+    pub(super) fn is_remembered(&self, replica: &Replica) -> bool {
+        replica.saved_epoch >= self.epoch || replica.has_mutant(PairMutant::ServeBeforeSaved)
     }
 
     /// Whether the lease comes from the arbiter: nobody else could promote itself.

@@ -55,7 +55,7 @@ pub enum PairMutant {
     AckOfOldEpoch,
     /// Every acknowledgement says two disks.
     AlwaysTwoReplicas,
-    /// A new primary serves before its epoch is on its disk.
+    /// A new primary serves and acknowledges before its epoch is on its disk.
     ServeBeforeSaved,
     /// Neither node compares epochs: the standby takes entries of an old one, and the primary counts what was said in
     /// another one.

@@ -9,7 +9,7 @@
 //! lost+found too, if this node acknowledged alone since it was last in sync.
 //!
 //! Each step can be interrupted and is done again; nothing is removed before the node is in sync, and what was acknowledged
-//! by this node alone stays in `lost+found` for ever.
+//! by this node alone stays in `lost+found` for ever. A damaged store goes there as a whole: nobody can say what only it had.
 
 use crate::{
     server::ServeError,
@@ -90,10 +90,8 @@ impl LostAndFound {
         let aside: Aside = serde_json::from_slice(&text)
             .map_err(|error| ServeError::State(format!("{}: {error}", marker.display())))?;
         if let Aside::Store { fork } = aside {
-            if let Some(fork) = fork {
-                self.keep_own_entries(fork, options)?;
-            }
-            self.put_store_aside()?;
+            let readable = fork.map_or(Ok(true), |fork| self.keep_own_entries(fork, options))?;
+            if readable { self.put_store_aside()? } else { self.keep_store()? }
         }
         fs::remove_file(&marker).map_err(|error| ServeError::file(&marker, error))?;
         sync_dir(&self.data_dir)
@@ -114,6 +112,29 @@ impl LostAndFound {
         sync_dir(&self.data_dir)
     }
 
+    /// Moves a damaged store into lost+found, where nothing is ever removed.
+    pub(in crate::server) fn keep_store(&self) -> Result<(), ServeError> {
+        let (store, dir) = (self.store(), self.lost_and_found());
+        if !store.exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(&dir).map_err(|error| ServeError::file(&dir, error))?;
+        let free = (1_u32..).map(|number| dir.join(format!("store.{number}"))).find(|path| !path.exists());
+        let kept = free.unwrap_or_else(|| dir.join("store"));
+        tracing::error!(
+            store = %store.display(),
+            kept = %kept.display(),
+            "a damaged store is kept: look whether it has acknowledged entries that the peer lacks, then remove it"
+        );
+        fs::rename(&store, &kept).map_err(|error| ServeError::file(&kept, error))?;
+        sync_dir(&dir)?;
+        sync_dir(&self.data_dir)
+    }
+
+    fn lost_and_found(&self) -> PathBuf {
+        self.data_dir.join("lost+found")
+    }
+
     /// The node is in sync: what was put aside is no longer needed.
     pub(in crate::server) fn forget_old_store(&self) {
         let old = self.old_store();
@@ -125,17 +146,17 @@ impl LostAndFound {
         }
     }
 
-    /// The entries above the fork of a store that is about to be put aside.
-    fn keep_own_entries(&self, fork: u64, options: StoreOptions) -> Result<(), ServeError> {
+    /// Keeps the entries above the fork of a store that is about to be put aside; `false` if they cannot be read.
+    fn keep_own_entries(&self, fork: u64, options: StoreOptions) -> Result<bool, ServeError> {
         if !self.store().exists() {
-            return Ok(());
+            return Ok(true);
         }
-        match Store::open(&self.store(), options) {
-            Ok(Opened { reader, .. }) => Ok(self.keep(&reader, fork)?),
-            // It stays whole in store.old; there is nothing better to do with it.
+        let opened = Store::open(&self.store(), options);
+        match opened.and_then(|Opened { reader, .. }| self.keep(&reader, fork)) {
+            Ok(()) => Ok(true),
             Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(%error, "own entries cannot be read; the whole store is kept");
-                Ok(())
+                tracing::error!(%error, "own entries cannot be read");
+                Ok(false)
             }
             Err(error) => Err(error.into()),
         }
@@ -144,7 +165,7 @@ impl LostAndFound {
     /// Writes the entries above `after` into `lost+found/<their last epoch>.log`, each as length (u32, big-endian) and
     /// bytes. Durable on return; memory for a megabyte of them at a time.
     fn keep(&self, reader: &Reader, after: u64) -> Result<(), StoreError> {
-        let dir = self.data_dir.join("lost+found");
+        let dir = self.lost_and_found();
         let failed = |source| StoreError::Io { what: "keeping entries in lost+found", source };
         let mut entries = reader.log(after + 1, KEEP_BYTES)?;
         let Some(first) = entries.first().map(|entry| entry.index) else { return Ok(()) };
@@ -207,4 +228,25 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
 
 fn sync_dir(dir: &Path) -> Result<(), ServeError> {
     fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| ServeError::file(dir, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_store_is_never_removed_and_never_replaced_by_another_one() {
+        let data = tempfile::tempdir().unwrap();
+        let places = LostAndFound::new(data.path());
+        for name in ["first", "second"] {
+            fs::create_dir(places.store()).unwrap();
+            fs::write(places.store().join(name), name).unwrap();
+            places.keep_store().unwrap();
+            assert!(!places.store().exists());
+            places.forget_old_store();
+        }
+        let kept = |number: u32, name: &str| data.path().join(format!("lost+found/store.{number}/{name}"));
+        assert!(kept(1, "first").exists() && kept(2, "second").exists());
+        places.keep_store().unwrap();
+    }
 }
