@@ -6,9 +6,9 @@ use super::{
     rig::{CONVERSATION, closed, open, publish, told, welcome},
 };
 use duet_protocol::{
-    Code, Command, Delivery,
-    command::{CreateConversation, Start},
-    delivery::{ConversationKind, Published},
+    Code, Command, Delivery, UserId,
+    command::{CreateConversation, Start, WatchPresence},
+    delivery::{Connectivity, ConversationKind, Published},
 };
 
 const A: usize = 0;
@@ -274,4 +274,34 @@ fn a_primary_whose_disk_was_put_back_to_an_old_copy_lets_its_peer_reign() {
     assert!(matches!(pair.role(A), Role::Standby { in_sync: true, .. }), "{:?}", pair.role(A));
     assert_eq!(pair.nodes[A].log, pair.nodes[B].log);
     chat_again(&mut pair, B);
+}
+
+fn presences(pair: &mut Pair, at: usize) -> Vec<(String, Connectivity)> {
+    let shown = |frame| match frame {
+        Delivery::Presence(shown) => Some((shown.user.as_str().to_owned(), shown.connectivity)),
+        _ => None,
+    };
+    told(&pair.take_told(at)).into_iter().filter_map(shown).collect()
+}
+
+#[test]
+fn nobody_goes_offline_because_of_a_failover() {
+    let mut pair = Pair::in_sync();
+    for (connection, user) in [(1, "ann"), (2, "bob"), (3, "cy")] {
+        pair.hello(A, ConnectionId(connection), user);
+    }
+    pair.kill(A);
+    pair.pass(1_800);
+    pair.hello(B, CLIENT, "ann");
+    pair.take_told(B);
+    let users = ["bob", "cy"].map(|user| UserId::parse(user).expect("a name")).to_vec();
+    pair.say(B, CLIENT, Lane::CONTROL, Command::WatchPresence(WatchPresence { request: 2, users }));
+    let expected = |user: &str| (user.to_owned(), Connectivity::Reconnecting);
+    assert_eq!(presences(&mut pair, B), [expected("bob"), expected("cy")]);
+    pair.pass(10_000);
+    assert_eq!(presences(&mut pair, B), [], "they are held");
+    pair.hello(B, ConnectionId(2), "bob");
+    assert_eq!(presences(&mut pair, B), [("bob".to_owned(), Connectivity::Connected)]);
+    pair.pass(25_000);
+    assert_eq!(presences(&mut pair, B), [("cy".to_owned(), Connectivity::Offline)], "cy never came back");
 }
