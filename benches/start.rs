@@ -125,7 +125,7 @@ impl Node {
     fn hello(&mut self, connection: ConnectionId, user: &str, role: Role) {
         let (tenant, user) = (TenantName::parse("demo").unwrap(), UserId::parse(user).unwrap());
         let name = DisplayName::parse(user.as_str()).unwrap();
-        let identity = Some(Identity { tenant, user, name, role, expires_ms: 0 });
+        let identity = Some(Identity { tenant, user, name, role, expires_ms: 0, made_ms: 0, token: None });
         let hello = Hello {
             versions: vec![1],
             token: None,

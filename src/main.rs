@@ -3,7 +3,9 @@
 mod cli;
 
 use clap::{Args, Parser, Subcommand};
-use cli::{failed, line, load::Load, misconfigured, pair::Pair, settings::Settings, witness::Witness};
+use cli::{
+    failed, line, load::Load, misconfigured, pair::Pair, revoke::Revoke, settings::Settings, witness::Witness,
+};
 use duet::{
     config::Config,
     server::{self, ServeOptions, Served, TokenRequest},
@@ -28,7 +30,7 @@ enum Command {
     ///
     /// Exit status as that of `serve`.
     Witness(Witness),
-    /// Sign a token for a user with a tenant's key, and print it.
+    /// Sign a token for a user with a tenant's key, and print it; or take tokens back.
     Token(Token),
     /// Check the configuration and print what it comes to, without secrets.
     CheckConfig {
@@ -65,19 +67,28 @@ struct Serve {
     ready_file: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Tokens {
+    /// Take back a token, all tokens of a user, or a session: at once, and for as long as they would be good.
+    Revoke(Revoke),
+}
+
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Token {
+    #[command(subcommand)]
+    command: Option<Tokens>,
     #[command(flatten)]
     settings: Settings,
     /// The tenant. `demo` is that of `duet serve --dev` with the same data directory.
-    #[arg(long)]
-    tenant: String,
+    #[arg(long, required = true)]
+    tenant: Option<String>,
     /// The user's id: the token's `sub`.
-    #[arg(long)]
-    user: String,
+    #[arg(long, required = true)]
+    user: Option<String>,
     /// visitor, agent, supervisor or service.
-    #[arg(long)]
-    role: String,
+    #[arg(long, required = true)]
+    role: Option<String>,
     /// What others see as the user's name.
     #[arg(long)]
     name: Option<String>,
@@ -134,7 +145,13 @@ fn begin_anew() -> ExitCode {
 }
 
 fn mint(token: Token) -> ExitCode {
-    let Token { settings, tenant, user, role, name, ttl, kid, json } = token;
+    let Token { command, settings, tenant, user, role, name, ttl, kid, json } = token;
+    if let Some(Tokens::Revoke(revoke)) = command {
+        return revoke.run();
+    }
+    // They are there: only the other command can do without.
+    let (tenant, user, role) =
+        (tenant.unwrap_or_default(), user.unwrap_or_default(), role.unwrap_or_default());
     let config = match settings.load(false) {
         Ok(config) => config,
         Err(error) => return misconfigured(&error),

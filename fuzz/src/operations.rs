@@ -112,6 +112,8 @@ impl World {
             name: DisplayName::parse(user).ok()?,
             role,
             expires_ms: script.pick(&[0, 0, 0, self.now_ms + 1_000]),
+            made_ms: self.now_ms,
+            token: None,
         };
         let hello = Hello {
             versions: vec![script.pick(&[1, 1, 1, 1, 9])],

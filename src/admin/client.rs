@@ -1,6 +1,9 @@
 //! The operator's commands on their way to a running node: a call to its admin listener, on this machine.
 
-use super::pair::{OPERATOR_HEADER, Outcome, PairReport, Promotion, Wish};
+use super::{
+    pair::{OPERATOR_HEADER, Outcome, PairReport, Promotion, Wish},
+    revoke,
+};
 use crate::core::PairOrder;
 use axum::body::{Body, to_bytes};
 use http::{Method, Request, StatusCode, header};
@@ -59,6 +62,23 @@ pub async fn wish(address: SocketAddr, wish: Wish) -> Result<(), CallFailed> {
     }
     let outcome: Outcome = read(&body)?;
     Err(CallFailed::Refused(outcome.error.unwrap_or_else(|| format!("refused with status {status}"))))
+}
+
+/// Takes something back on the node on `address`; answers with how many sessions ended.
+///
+/// # Errors
+/// [`CallFailed`].
+pub async fn revoke(address: SocketAddr, order: &revoke::Order) -> Result<u32, CallFailed> {
+    let body = serde_json::to_string(order).map_err(|error| CallFailed::Answer(error.to_string()))?;
+    let (status, body) = call(address, Method::POST, revoke::PATH, body).await?;
+    let outcome: revoke::Outcome = read(&body)?;
+    match outcome.ended {
+        Some(ended) if status == StatusCode::OK => Ok(ended),
+        _ => {
+            let refused = || format!("refused with status {status}");
+            Err(CallFailed::Refused(outcome.error.unwrap_or_else(refused)))
+        }
+    }
 }
 
 async fn call(

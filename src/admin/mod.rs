@@ -5,6 +5,7 @@ pub mod health;
 pub mod logs;
 pub mod metrics;
 pub mod pair;
+pub mod revoke;
 
 use self::{health::Health, metrics::Metrics};
 use axum::{
@@ -25,17 +26,22 @@ pub struct Admin {
     pub metrics: Metrics,
     /// The pair, on a node that is one of two.
     pub pair: Option<pair::PairPages>,
+    /// The way for revocations.
+    pub revoke: revoke::Grant,
 }
 
-/// The admin listener's pages: `/healthz`, `/readyz`, `/metrics`, and `/api/v1/pair` on a node of a pair.
+/// The admin listener's pages: `/healthz`, `/readyz`, `/metrics`, `/api/v1/revocations`, and `/api/v1/pair` on a node of a
+/// pair.
 pub fn router(admin: Admin) -> Router {
     let pair = admin.pair.clone().map(pair::router).unwrap_or_default();
+    let revocations = revoke::router(admin.revoke.clone());
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
         .with_state(admin)
         .merge(pair)
+        .merge(revocations)
 }
 
 /// A witness's pages: `/healthz`, which answers as long as the process lives, and `/metrics`.

@@ -165,7 +165,7 @@ async fn grant(pages: &PairPages, headers: &HeaderMap, wish: Wish) -> Response {
 
 /// Why whoever sends these headers may give no orders. A page can make its own name point to this machine, and is of one
 /// origin with it then; its name in `Host` gives it away.
-fn not_an_operator(headers: &HeaderMap) -> Option<String> {
+pub(super) fn not_an_operator(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if text(OPERATOR_HEADER) != Some("1") {
         return Some(format!("orders carry the header `{OPERATOR_HEADER}: 1`"));

@@ -2,6 +2,7 @@
 
 pub(crate) mod load;
 pub(crate) mod pair;
+pub(crate) mod revoke;
 pub(crate) mod settings;
 pub(crate) mod witness;
 

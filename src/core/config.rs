@@ -82,6 +82,7 @@ impl Default for CoreConfig {
 pub(super) const GRANTED: u64 = capability::DATAGRAMS
     | capability::DEFLATE
     | capability::PRESENCE
+    | capability::IDENTIFY
     | capability::AMENDMENTS
     | capability::CALLS
     | capability::BROADCASTS;

@@ -4,6 +4,7 @@ use super::{
     decide::Actor,
     input::{ConnectionId, Lane},
     record::{ConversationKey, UserKey},
+    standing::TokenMark,
 };
 use duet_protocol::SessionId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,8 @@ pub struct Connection {
     pub actor: Actor,
     /// When its token ends, Unix milliseconds; 0 for never.
     pub expires_ms: u64,
+    /// The id of that token, if it has one.
+    pub token: Option<TokenMark>,
     /// Its lanes other than the control stream, by use.
     pub lanes: BTreeMap<Lane, LaneUse>,
     /// Whether it wants the inbox.

@@ -191,7 +191,7 @@ impl Decider<'_> {
             return Err(Reject::new(Code::CLOCK_SKEW, Code::CLOCK_SKEW.sentence()));
         }
         let me = &self.actor.key;
-        match self.state.dedup.look_up(me.tenant, &me.user, id, stamp_ms) {
+        match self.state.look_up(me, id, stamp_ms) {
             Known::Before(before) if before.key != key || before.fingerprint != fingerprint => {
                 Err(Reject::new(Code::DUPLICATE_DIFFERS, Code::DUPLICATE_DIFFERS.sentence()))
             }

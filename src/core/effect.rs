@@ -4,6 +4,7 @@ use super::{
     input::{ConnectionId, Lane, ReadId},
     record::ConversationKey,
     replication::PairEffect,
+    revoking::RevokeRefused,
 };
 use bytes::Bytes;
 use duet_protocol::Code;
@@ -107,6 +108,13 @@ pub enum Effect {
         bytes_max: usize,
         /// Whether to keep the latest events of the range, when it does not fit, rather than the first.
         latest: bool,
+    },
+    /// Answers [`Input::Revoke`](super::Input::Revoke): how many sessions ended, once that is as safe as the policy wants.
+    Revoked {
+        /// Which.
+        ask: u64,
+        /// The outcome.
+        result: Result<u32, RevokeRefused>,
     },
     /// Something for the pair.
     Pair(PairEffect),

@@ -1,6 +1,6 @@
 //! What the core is told: facts, one at a time. Nothing else changes it.
 
-use super::replication::PairFact;
+use super::{replication::PairFact, revoking::Revoke, standing::TokenMark};
 use bytes::Bytes;
 use duet_protocol::{Command, DisplayName, Hello, TenantName, UserId, hello::Role};
 
@@ -43,6 +43,10 @@ pub struct Identity {
     pub role: Role,
     /// The `exp` claim in Unix milliseconds; 0 for never.
     pub expires_ms: u64,
+    /// The `iat` claim in Unix milliseconds; 0 if there is none.
+    pub made_ms: u64,
+    /// The `jti` claim.
+    pub token: Option<TokenMark>,
 }
 
 /// A fact for [`Core::handle`](super::Core::handle).
@@ -67,6 +71,22 @@ pub enum Input {
         request: u32,
         /// From the token.
         identity: Identity,
+    },
+    /// A token that says who an anonymous visitor is was verified.
+    Identified {
+        /// The connection.
+        connection: ConnectionId,
+        /// `request` of the command.
+        request: u32,
+        /// From the token.
+        identity: Identity,
+    },
+    /// An operator takes something back; answer: [`Effect::Revoked`](super::Effect::Revoked).
+    Revoke {
+        /// Comes back in the answer.
+        ask: u64,
+        /// What.
+        revoke: Revoke,
     },
     /// A frame arrived on a lane (or as a datagram: then the lane is 0).
     Command {

@@ -37,6 +37,9 @@ mod full_disk;
 #[cfg(test)]
 mod full_disk_laws;
 mod hub;
+mod identify;
+#[cfg(test)]
+mod identify_laws;
 mod inbox;
 mod input;
 #[cfg(test)]
@@ -58,6 +61,9 @@ mod record;
 mod reject;
 mod release;
 mod replication;
+mod revoking;
+#[cfg(test)]
+mod revoking_laws;
 #[cfg(test)]
 mod rig;
 mod rows;
@@ -66,8 +72,10 @@ mod session_laws;
 mod sessions;
 mod shares;
 mod signals;
+mod standing;
 mod state;
 mod timers;
+mod tokens;
 mod veil;
 mod watching;
 
@@ -75,6 +83,7 @@ pub use addition::Addition;
 pub use config::CoreConfig;
 pub use conversation::{Conversation, Head, Member};
 pub use effect::{Append, Effect, EventRow, Row, Target};
+pub use identify::is_anonymous;
 pub use input::{ConnectionId, Identity, Input, Lane, ReadFailed, ReadId};
 pub use mutant::Mutant;
 pub use pair::Now;
@@ -84,7 +93,9 @@ pub use replication::{
     PairConfig, PairEffect, PairFact, PairMutant, PairOrder, PeerMessage, Policy, Position, Question, Role,
     Side, StoreId,
 };
+pub use revoking::{Revoke, RevokeRefused};
 pub use rows::BadRow;
+pub use standing::{Identification, Revocation, TokenMark};
 pub use state::{DedupBounds, REIGNS_MAX, Session, State, Tip, User};
 
 use catch_up::Reading;
@@ -255,6 +266,10 @@ impl Core {
             Input::Reauthenticated { connection, request, identity } => {
                 self.reauthenticated(now_ms, connection, request, &identity);
             }
+            Input::Identified { connection, request, identity } => {
+                self.identified(now_ms, connection, request, &identity);
+            }
+            Input::Revoke { ask, revoke } => self.revoke(now_ms, ask, &revoke),
             Input::Command { connection, lane, command } => self.command(now_ms, connection, lane, command),
             Input::LaneClosed { connection, lane } => {
                 self.lane_closed(connection, lane);

@@ -3,6 +3,7 @@
 //! While this node may not serve (its lease is over, a switchover is under way) what clients want waits; when it does not
 //! reign, clients are sent to the peer. Facts of the disk and of the pair are always taken.
 
+use super::revoking::RevokeRefused;
 use super::{
     Append, BadLog, Core, CoreConfig, Effect, EventRow, Input, PairConfig, PairEffect, PeerMessage, Position,
     Role, State,
@@ -190,6 +191,9 @@ impl Core {
     fn refuse_client(&mut self, input: &Input) {
         if let Input::Hello { connection, .. } = input {
             self.disconnect(*connection, Code::NOT_PRIMARY, Code::NOT_PRIMARY.sentence());
+        }
+        if let Input::Revoke { ask, .. } = input {
+            self.refuse_revocation(*ask, RevokeRefused::NotPrimary);
         }
     }
 

@@ -83,6 +83,23 @@ impl Board {
         }
     }
 
+    /// A connection of one user is another user's from now on.
+    pub fn rename(
+        &mut self,
+        before: &UserKey,
+        key: &UserKey,
+        connection: ConnectionId,
+        availability: Availability,
+        now_ms: u64,
+    ) {
+        let activity = self.users.get(before).and_then(|user| user.devices.get(&connection)).copied();
+        self.depart(before, connection, now_ms, false);
+        self.arrive(key, connection, availability, now_ms);
+        if let Some(activity) = activity {
+            self.set_activity(key, connection, activity);
+        }
+    }
+
     /// After a restart: a user with a session may come back.
     pub fn expect(&mut self, key: &UserKey, availability: Availability, last_seen_ms: u64, now_ms: u64) {
         let observed = self.observe(key, availability, last_seen_ms);

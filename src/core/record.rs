@@ -3,7 +3,11 @@
 //! Encoded with the protocol's codec: append variants and never reorder them; old logs must stay readable.
 //! An encoded entry is `epoch · index · at_ms · chain before · record` (see `docs/storage.md`).
 
-use super::{addition::Addition, state::Tip};
+use super::{
+    addition::Addition,
+    standing::{Identification, Revocation, TokenMark},
+    state::Tip,
+};
 use bytes::Bytes;
 use duet_protocol::{
     ClientMessageId, ConversationId, DeviceId, DisplayName, Event, EventBody, SessionId, TenantName, UserId,
@@ -203,6 +207,17 @@ pub enum Record {
         /// Whether visitors do not see it.
         private: bool,
     },
+    /// A session lives by another token than before, or by one that has an id.
+    SessionAuthorised {
+        /// Its id.
+        session: SessionId,
+        /// The token's id, if it has one.
+        token: Option<TokenMark>,
+    },
+    /// An anonymous visitor proved who they are.
+    VisitorIdentified(Identification),
+    /// An operator took a token, or a user's tokens, back.
+    Revoked(Revocation),
 }
 
 impl Record {
@@ -247,6 +262,7 @@ impl Record {
             Self::Added { key, seq, author, id, addition, private } => {
                 (key, *seq, author, vec![addition.body(*id, *private)])
             }
+            Self::VisitorIdentified(identification) => return identification.events(at_ms),
             _ => return Vec::new(),
         };
         let number = |(seq, body): (u64, EventBody)| {

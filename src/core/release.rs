@@ -35,6 +35,10 @@ pub(super) enum Held {
     Read { read: ReadId, effect: Effect },
     /// Users are members from now on.
     Joined { key: ConversationKey, users: Vec<UserId> },
+    /// An anonymous visitor has another name.
+    Renamed { before: UserKey, key: UserKey },
+    /// The answer to an operator's order.
+    Revocation { ask: u64, ended: u32 },
     /// A user is no longer a member.
     Revoked { key: ConversationKey, user: UserId },
     /// A user chose an availability.
@@ -137,8 +141,16 @@ impl Core {
                 }
             }
             Held::Joined { key, users } => self.members_came(key, &users),
+            Held::Renamed { before, key } => {
+                self.announce(&before);
+                self.announce(&key);
+                self.forget_offline(&before);
+            }
+            Held::Revocation { ask, ended } => {
+                self.effects.push_back(Effect::Revoked { ask, result: Ok(ended) })
+            }
             Held::Revoked { key, user } => {
-                self.revoke(key, &user);
+                self.revoke_member(key, &user);
                 self.watch_ends(key, &user);
             }
             Held::Availability { key, availability } => {
@@ -171,7 +183,7 @@ impl Core {
         }
     }
 
-    fn revoke(&mut self, key: ConversationKey, user: &UserId) {
+    fn revoke_member(&mut self, key: ConversationKey, user: &UserId) {
         let Some(room) = self.hub.room(key) else { return };
         let may_stay = |connection: &ConnectionId| {
             self.connections.get(connection).is_some_and(|c| self.decider(c).visible(key).is_ok())

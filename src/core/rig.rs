@@ -172,7 +172,7 @@ impl Node {
 pub(super) fn identity(user: &str, role: Role, expires_ms: u64) -> Identity {
     let (tenant, user) = (TenantName::parse("acme").expect("a name"), UserId::parse(user).expect("a name"));
     let name = DisplayName::parse(user.as_str()).expect("a name");
-    Identity { tenant, user, name, role, expires_ms }
+    Identity { tenant, user, name, role, expires_ms, made_ms: NOW_MS, token: None }
 }
 
 pub(super) fn open(conversation: ConversationId, start: Start) -> Command {

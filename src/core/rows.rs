@@ -8,6 +8,7 @@ use super::{
     effect::Row,
     marks::{Aside, Marks},
     record::{ConversationKey, TenantId, UserKey},
+    standing::{Fact, KnownAs, TokenMark},
     state::{Session, State, Tip, User},
 };
 use duet_protocol::{
@@ -41,6 +42,14 @@ pub enum RowKey {
     Marks(ConversationKey, u64),
     /// [`Aside`].
     Aside(ConversationKey),
+    /// Who an anonymous user turned out to be.
+    Identified(UserKey),
+    /// A token that was revoked.
+    RevokedToken(TenantId, TokenMark),
+    /// A user whose tokens were.
+    RevokedUser(UserKey),
+    /// The token by which a session lives.
+    SessionToken(SessionId),
 }
 
 /// A row that cannot be read: the checkpoint is damaged.
@@ -75,7 +84,7 @@ impl RowKey {
         match self {
             Self::Meta => vec![META],
             Self::Tenant(id) => join(TENANT, &[&id.0.to_be_bytes()]),
-            Self::User(key) => join(USER, &[&key.tenant.0.to_be_bytes(), key.user.as_str().as_bytes()]),
+            Self::User(key) => user_row(USER, key),
             Self::Session(id) => join(SESSION, &[&id.0]),
             Self::Conversation(key) => {
                 join(CONVERSATION, &[&key.tenant.0.to_be_bytes(), &key.conversation.0])
@@ -85,6 +94,10 @@ impl RowKey {
                 join(MEMBER, &[&tenant, &key.conversation.0, user])
             }
             Self::Dedup(pack) => join(DEDUP, &[&pack.to_be_bytes()]),
+            Self::Identified(key) => user_row(IDENTIFIED, key),
+            Self::RevokedToken(tenant, token) => join(REVOKED_TOKEN, &[&tenant.0.to_be_bytes(), &token.0]),
+            Self::RevokedUser(key) => user_row(REVOKED_USER, key),
+            Self::SessionToken(id) => join(SESSION_TOKEN, &[&id.0]),
             Self::Reign(epoch) => join(REIGN, &[&epoch.to_be_bytes()]),
             Self::DedupFloor(tenant) => join(DEDUP_FLOOR, &[&tenant.0.to_be_bytes()]),
             Self::Marks(key, seq) => {
@@ -161,6 +174,23 @@ impl State {
                     let (key, []) = conversation_key(kind, rest)? else { return Err(BadRow::Key(kind)) };
                     changes.push((key, Change::Aside(read(kind, &value)?)));
                 }
+                (IDENTIFIED, rest) => {
+                    let known = read::<KnownAs>(kind, &value)?;
+                    state.standing.put(Fact::Identified(user_key(kind, rest)?, known));
+                }
+                (REVOKED_TOKEN, rest) => {
+                    let (tenant, token) = rest.split_at_checked(4).ok_or(BadRow::Key(kind))?;
+                    let tenant = TenantId(u32::from_be_bytes(array(kind, tenant)?));
+                    let token = TokenMark(array(kind, token)?);
+                    state.standing.put(Fact::Token(tenant, token, read(kind, &value)?));
+                }
+                (REVOKED_USER, rest) => {
+                    state.standing.put(Fact::User(user_key(kind, rest)?, read(kind, &value)?));
+                }
+                (SESSION_TOKEN, rest) => {
+                    let session = SessionId(array(kind, rest)?);
+                    state.standing.sessions.insert(session, read(kind, &value)?);
+                }
                 _ => return Err(BadRow::Key(kind)),
             }
         }
@@ -211,6 +241,12 @@ impl State {
             }
             RowKey::Dedup(pack) => self.dedup.pack(*pack),
             RowKey::Reign(epoch) => self.reigns.get(epoch).map(codec::encode),
+            RowKey::Identified(key) => self.standing.identified.get(key).map(codec::encode),
+            RowKey::RevokedToken(tenant, token) => {
+                self.standing.tokens.get(&(*tenant, *token)).map(codec::encode)
+            }
+            RowKey::RevokedUser(key) => self.standing.users.get(key).map(codec::encode),
+            RowKey::SessionToken(id) => self.standing.sessions.get(id).map(codec::encode),
             RowKey::DedupFloor(tenant) => {
                 self.dedup.floor_ms(*tenant).map(|floor_ms| codec::encode(&floor_ms))
             }
@@ -241,6 +277,14 @@ const DEDUP_FLOOR: u8 = 0x08;
 const REIGN: u8 = 0x09;
 const MARKS: u8 = 0x10;
 const ASIDE: u8 = 0x11;
+const IDENTIFIED: u8 = 0x0a;
+const REVOKED_TOKEN: u8 = 0x0b;
+const REVOKED_USER: u8 = 0x0c;
+const SESSION_TOKEN: u8 = 0x0d;
+
+fn user_row(kind: u8, key: &UserKey) -> Vec<u8> {
+    join(kind, &[&key.tenant.0.to_be_bytes(), key.user.as_str().as_bytes()])
+}
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];

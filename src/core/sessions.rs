@@ -8,12 +8,13 @@ use super::{
     input::{ConnectionId, Lane},
     record::{Record, UserKey},
     reject::Reject,
+    standing::TokenMark,
     state::Session,
     timers::Timer,
 };
 use duet_protocol::{
-    Code, Delivery, DeviceId, DisplayName, Hello, Resumed, SessionId, Subject, TenantName, VERSIONS, Welcome,
-    delivery::{Authenticated, Availability},
+    Code, Delivery, DeviceId, DisplayName, Hello, Resumed, SessionId, TenantName, VERSIONS, Welcome,
+    delivery::Availability,
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +30,7 @@ impl Core {
         entropy: &[u8; 48],
     ) {
         let admitted = self.admit(now_ms, identity, hello, entropy);
-        let (session, actor, welcome) = match admitted {
+        let Admitted { session, actor, token, welcome } = match admitted {
             Ok(admitted) => admitted,
             Err((code, reason)) => return self.disconnect(id, code, reason),
         };
@@ -47,6 +48,7 @@ impl Core {
             session,
             actor,
             expires_ms,
+            token,
             lanes: BTreeMap::new(),
             inbox: false,
             watched: BTreeSet::new(),
@@ -71,13 +73,15 @@ impl Core {
         identity: Option<Identity>,
         hello: &Hello,
         entropy: &[u8; 48],
-    ) -> Result<(SessionId, Actor, Welcome), (Code, &'static str)> {
+    ) -> Result<Admitted, (Code, &'static str)> {
         let version = hello.versions.iter().copied().find(|version| VERSIONS.contains(version));
         let version = version.ok_or((Code::UNSUPPORTED_VERSION, Code::UNSUPPORTED_VERSION.sentence()))?;
         if hello.epoch_seen > self.epoch {
             return Err((Code::NOT_PRIMARY, "This node's reign is over: the client has seen a later one."));
         }
-        if let Some((session, stored)) = hello.resume.as_deref().and_then(|token| self.resumable(token)) {
+        let resumable = hello.resume.as_deref().and_then(|token| self.resumable(token));
+        let identity = self.weigh(identity, resumable.map(|(_, stored)| &stored.key))?;
+        if let Some((session, stored)) = resumable {
             let stored = stored.clone();
             let same = |identity: &Identity| {
                 self.state.tenant_id(&identity.tenant) == Some(stored.key.tenant)
@@ -90,21 +94,31 @@ impl Core {
             let (name, role) = known.ok_or((Code::INVALID_TOKEN, "The session's user is unknown."))?;
             let role = identity.as_ref().map_or(role, |identity| identity.role);
             if let Some(identity) = &identity {
-                self.renew_session(now_ms, session, identity.expires_ms);
+                self.renew_session(now_ms, session, identity);
             }
+            // Without a good token of its own, it lives by that of its session.
+            let by = match &identity {
+                Some(identity) => identity.token,
+                None => self.state.standing.sessions.get(&session).copied(),
+            };
             let expires_ms = identity.map_or(stored.token_expires_ms, |identity| identity.expires_ms);
             // It is there: the session was found by it.
             let token = hello.resume.clone().unwrap_or_default();
             let actor = Actor { key: stored.key, role };
             let welcome = self.welcome(now_ms, version, hello, session, token, &actor, name, expires_ms);
-            return Ok((session, actor, Welcome { resumed: Resumed::Full, ..welcome }));
+            return Ok(Admitted {
+                session,
+                actor,
+                token: by,
+                welcome: Welcome { resumed: Resumed::Full, ..welcome },
+            });
         }
         let identity = identity.ok_or((Code::INVALID_TOKEN, "The session is gone and there is no token."))?;
         let (session, token, actor) = self.open_session(now_ms, &identity, hello, entropy)?;
-        let (name, expires_ms) = (identity.name, identity.expires_ms);
+        let (name, expires_ms, token_id) = (identity.name, identity.expires_ms, identity.token);
         let resumed = if hello.resume.is_some() { Resumed::None } else { Resumed::New };
         let welcome = self.welcome(now_ms, version, hello, session, token, &actor, name, expires_ms);
-        Ok((session, actor, Welcome { resumed, ..welcome }))
+        Ok(Admitted { session, actor, token: token_id, welcome: Welcome { resumed, ..welcome } })
     }
 
     fn open_session(
@@ -131,7 +145,10 @@ impl Core {
         let secret_hash = Sha256::digest(&entropy[16..]).into();
         let token_expires_ms = identity.expires_ms;
         let opened = Record::SessionOpened { session, key, device, secret_hash, token_expires_ms };
-        let index = self.append(now_ms, opened);
+        let mut index = self.append(now_ms, opened);
+        if identity.token.is_some() {
+            index = self.append(now_ms, Record::SessionAuthorised { session, token: identity.token });
+        }
         self.opening.insert(session, index);
         Ok((session, entropy.to_vec(), actor))
     }
@@ -179,7 +196,7 @@ impl Core {
 
     /// Makes room for one more session of a user: the one that has been gone longest ends, else the oldest one of the same
     /// device, whose connection is most likely dead without anybody having noticed yet.
-    fn make_room(
+    pub(super) fn make_room(
         &mut self,
         now_ms: u64,
         key: &UserKey,
@@ -207,58 +224,16 @@ impl Core {
         Ok(())
     }
 
-    fn see_user(&mut self, now_ms: u64, key: &UserKey, name: &DisplayName, role: duet_protocol::hello::Role) {
+    pub(super) fn see_user(
+        &mut self,
+        now_ms: u64,
+        key: &UserKey,
+        name: &DisplayName,
+        role: duet_protocol::hello::Role,
+    ) {
         let known = self.state.user(key).is_some_and(|user| user.name == *name && user.role == role);
         if !known {
             self.append(now_ms, Record::UserSeen { key: key.clone(), name: name.clone(), role });
-        }
-    }
-
-    /// A verified token for an open connection.
-    pub(super) fn reauthenticated(
-        &mut self,
-        now_ms: u64,
-        id: ConnectionId,
-        request: u32,
-        identity: &Identity,
-    ) {
-        let tenant = self.state.tenant_id(&identity.tenant);
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        if tenant != Some(connection.actor.key.tenant) || identity.user != connection.actor.key.user {
-            let reject = Reject::new(Code::UNAUTHENTICATED, "The token is of another user.");
-            return self.refuse(id, Lane::CONTROL, Subject::Request(request), reject);
-        }
-        connection.expires_ms = identity.expires_ms;
-        connection.actor.role = identity.role;
-        let (key, session) = (connection.actor.key.clone(), connection.session);
-        if identity.expires_ms != 0 {
-            let closes_ms = identity.expires_ms + u64::from(self.config.limits.resume_window_ms);
-            self.timers.set(closes_ms, Timer::Token(id));
-        }
-        self.renew_session(now_ms, session, identity.expires_ms);
-        if !self.read_only {
-            self.see_user(now_ms, &key, &identity.name, identity.role);
-        }
-        let expires_ms = identity.expires_ms;
-        self.send(id, Lane::CONTROL, &Delivery::Authenticated(Authenticated { request, expires_ms }));
-    }
-
-    /// A session may be resumed without a token until the latest one that was presented for it ends.
-    fn renew_session(&mut self, now_ms: u64, session: SessionId, expires_ms: u64) {
-        let lasts = |expires_ms: u64| if expires_ms == 0 { u64::MAX } else { expires_ms };
-        let stored = self.state.sessions.get(&session).map(|stored| stored.token_expires_ms);
-        if !self.read_only && stored.is_some_and(|stored| lasts(stored) < lasts(expires_ms)) {
-            self.append(now_ms, Record::SessionRenewed { session, token_expires_ms: expires_ms });
-        }
-    }
-
-    /// A connection's token ended long ago, unless a fresh one came meanwhile.
-    pub(super) fn token_expired(&mut self, now_ms: u64, id: ConnectionId) {
-        let window = u64::from(self.config.limits.resume_window_ms);
-        let ended = |c: &Connection| c.expires_ms != 0 && c.expires_ms + window <= now_ms;
-        if self.connections.get(&id).is_some_and(ended) {
-            self.disconnect(id, Code::INVALID_TOKEN, "The token ended and no fresh one came.");
-            self.drop_connection(now_ms, id, true);
         }
     }
 
@@ -362,7 +337,7 @@ impl Core {
     }
 
     /// Ends a session that is gone. What is observed of its user is told by the log from now on.
-    fn end_session(&mut self, now_ms: u64, session: SessionId) {
+    pub(super) fn end_session(&mut self, now_ms: u64, session: SessionId) {
         self.timers.cancel(&Timer::Session(session));
         let seen_ms = match self.sessions.remove(&session) {
             Some(Whereabouts::Gone(since_ms)) => since_ms,
@@ -387,6 +362,15 @@ impl Core {
         let user = self.state.user(key);
         user.map_or((Availability::Online, 0), |user| (user.availability, user.last_seen_ms))
     }
+}
+
+/// A hello that was accepted.
+struct Admitted {
+    session: SessionId,
+    actor: Actor,
+    /// The id of the token by which the connection lives, if it has one.
+    token: Option<TokenMark>,
+    welcome: Welcome,
 }
 
 /// When to try again to write that a session ended.

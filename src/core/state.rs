@@ -11,6 +11,7 @@ use super::{
     marks::Deletion,
     record::{ConversationKey, Entry, NewMember, Record, TenantId, UserKey},
     rows::RowKey,
+    standing::Standing,
 };
 use duet_protocol::{
     ConversationId, DeviceId, DisplayName, SessionId, TenantName, UserId,
@@ -37,6 +38,8 @@ pub struct State {
     pub conversations: BTreeMap<ConversationKey, Conversation>,
     /// Message ids that were accepted.
     pub dedup: Dedup,
+    /// Who anonymous visitors turned out to be, and what was revoked.
+    pub standing: Standing,
     /// Derived: of which conversations a user is a member.
     pub memberships: BTreeMap<UserKey, BTreeSet<ConversationId>>,
     /// Derived: support conversations that are not closed.
@@ -108,6 +111,7 @@ impl State {
         let forgotten = self.dedup.forget(entry.at_ms, bounds.window_ms, bounds.entries_max);
         self.dirty.extend(forgotten.packs.into_iter().map(RowKey::Dedup));
         self.dirty.extend(forgotten.tenants.into_iter().map(RowKey::DedupFloor));
+        self.forget_standing(entry.at_ms);
     }
 
     fn apply_record(&mut self, record: &Record) {
@@ -138,6 +142,9 @@ impl State {
                 }
             }
             Record::SessionEnded { session, seen_ms } => self.end_session(*session, *seen_ms),
+            Record::SessionAuthorised { session, token } => self.authorise(*session, *token),
+            Record::VisitorIdentified(identification) => self.identify(identification),
+            Record::Revoked(revocation) => self.revoke(revocation),
             Record::WatermarkAdvanced { key, user, received, read } => {
                 self.change(*key).advance(user, *received, *read);
                 self.dirty.insert(RowKey::Member(*key, user.clone()));
@@ -242,7 +249,25 @@ impl State {
         if let (ConversationKind::Direct, Some(a), Some(b)) =
             (conversation.head.kind, users.next(), users.next())
         {
-            self.directs.insert((key.tenant, a.clone(), b.clone()), key.conversation);
+            // Two of them only after an anonymous visitor was identified: then one of them counts, on every node the same.
+            let place = self.directs.entry((key.tenant, a.clone(), b.clone())).or_insert(key.conversation);
+            *place = key.conversation.min(*place);
+        }
+    }
+
+    /// A direct conversation gets another member.
+    pub(super) fn forget_direct(&mut self, key: ConversationKey) {
+        self.directs.retain(|_, conversation| *conversation != key.conversation);
+    }
+
+    /// A user is no longer a member.
+    pub(super) fn forget_membership(&mut self, key: ConversationKey, user: &UserId) {
+        let user_key = UserKey { tenant: key.tenant, user: user.clone() };
+        if let Some(conversations) = self.memberships.get_mut(&user_key) {
+            conversations.remove(&key.conversation);
+            if conversations.is_empty() {
+                self.memberships.remove(&user_key);
+            }
         }
     }
 
@@ -263,7 +288,7 @@ impl State {
         self.reigns.contains_key(&epoch) || (1..oldest).contains(&epoch)
     }
 
-    fn see_user(&mut self, key: &UserKey, name: &DisplayName, role: Role) {
+    pub(super) fn see_user(&mut self, key: &UserKey, name: &DisplayName, role: Role) {
         let (name, last_seen_ms) = (name.clone(), 0);
         let fresh = User { name: name.clone(), role, availability: Availability::Online, last_seen_ms };
         let user = self.users.entry(key.clone()).or_insert(fresh);
@@ -271,9 +296,12 @@ impl State {
         self.dirty.insert(RowKey::User(key.clone()));
     }
 
-    fn end_session(&mut self, id: SessionId, seen_ms: u64) {
+    pub(super) fn end_session(&mut self, id: SessionId, seen_ms: u64) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.dirty.insert(RowKey::Session(id));
+        if self.standing.sessions.remove(&id).is_some() {
+            self.dirty.insert(RowKey::SessionToken(id));
+        }
         if let Some(sessions) = self.user_sessions.get_mut(&session.key) {
             sessions.remove(&id);
             if sessions.is_empty() {
@@ -337,13 +365,7 @@ impl State {
             conversation.head.assignee = None;
         }
         self.dirty.insert(RowKey::Member(key, user.clone()));
-        let user_key = UserKey { tenant: key.tenant, user: user.clone() };
-        if let Some(conversations) = self.memberships.get_mut(&user_key) {
-            conversations.remove(&key.conversation);
-            if conversations.is_empty() {
-                self.memberships.remove(&user_key);
-            }
-        }
+        self.forget_membership(key, user);
     }
 
     fn set_status(&mut self, key: ConversationKey, status: Status) {
@@ -369,11 +391,11 @@ impl State {
         }
     }
 
-    fn expect_next(&mut self, key: ConversationKey, seq: u64) {
+    pub(super) fn expect_next(&mut self, key: ConversationKey, seq: u64) {
         assert_eq!(seq, self.change(key).head.seq + 1, "the conversation's events have a hole");
     }
 
-    fn change(&mut self, key: ConversationKey) -> &mut Conversation {
+    pub(super) fn change(&mut self, key: ConversationKey) -> &mut Conversation {
         let Tip { index, epoch, .. } = self.tip;
         self.dirty.insert(RowKey::Conversation(key));
         let Some(conversation) = self.conversations.get_mut(&key) else {

@@ -17,10 +17,13 @@ use super::{
 };
 use crate::{
     admin::metrics as name,
-    core::{ConnectionId, Input, Lane},
+    core::{ConnectionId, Identity, Input, Lane},
     transport::{self, Class, Closed, Connection, Inbound, LostReason, Outbox, Outgoing, Silences},
 };
-use duet_protocol::{Code, Command, Delivery, Frame, Hello, Refusal, Subject, command::Authenticate};
+use duet_protocol::{
+    Code, Command, Delivery, Frame, Hello, Refusal, Subject,
+    command::{Authenticate, Identify},
+};
 use futures_util::{FutureExt as _, sink};
 use metrics::counter;
 use std::{
@@ -158,7 +161,16 @@ impl Ear {
                 self.refuse(Code::PROTOCOL_ERROR, "The first frame must be Hello.");
                 Ok(())
             }
-            Command::Authenticate(authenticate) => self.authenticate(authenticate).await,
+            Command::Authenticate(Authenticate { request, token }) => {
+                let connection = self.id;
+                let tell = |identity| Input::Reauthenticated { connection, request, identity };
+                self.verify(request, &token, tell).await
+            }
+            Command::Identify(Identify { request, token }) => {
+                let connection = self.id;
+                let tell = |identity| Input::Identified { connection, request, identity };
+                self.verify(request, &token, tell).await
+            }
             command => self.tell(Input::Command { connection: self.id, lane, command }).await,
         }
     }
@@ -189,12 +201,15 @@ impl Ear {
         self.tell(Input::Hello { connection: self.id, identity, hello, entropy }).await
     }
 
-    async fn authenticate(&mut self, authenticate: Authenticate) -> Result<(), NobodyListens> {
-        let Authenticate { request, token } = authenticate;
-        match self.entrance.keyring.verify(&token, system_ms()) {
-            Ok(identity) => {
-                self.tell(Input::Reauthenticated { connection: self.id, request, identity }).await
-            }
+    /// A token for a connection that is open: what a good one means is told, a bad one refused.
+    async fn verify(
+        &mut self,
+        request: u32,
+        token: &str,
+        meaning: impl FnOnce(Identity) -> Input,
+    ) -> Result<(), NobodyListens> {
+        match self.entrance.keyring.verify(token, system_ms()) {
+            Ok(identity) => self.tell(meaning(identity)).await,
             Err(error) => {
                 count_refused(error);
                 let (code, message) = (error.refresh_code(), error.to_string());

@@ -57,6 +57,7 @@ impl Mint {
             nbf: None,
             iat: Some(now_s),
             iss: self.issuer.clone(),
+            jti: None,
             tenant: None,
         };
         jsonwebtoken::encode(&self.header, &claims, &self.key)

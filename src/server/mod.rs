@@ -26,6 +26,7 @@ mod progress;
 mod queues;
 mod reads;
 mod ready;
+mod revoking;
 mod start;
 mod upkeep;
 mod witness;
@@ -193,7 +194,12 @@ async fn run(
     };
     http.serve(
         &mut tasks,
-        admin::router(Admin { health: Arc::clone(&health), metrics: metrics.clone(), pair: pages }),
+        admin::router(Admin {
+            health: Arc::clone(&health),
+            metrics: metrics.clone(),
+            pair: pages,
+            revoke: revoking::grant(facts.clone()),
+        }),
         page.as_ref(),
     );
 

@@ -57,7 +57,7 @@ impl World {
     fn carry_out_one(&mut self, node: usize, effect: Effect) {
         self.overhear(node, &effect);
         match effect {
-            Effect::Append(_) | Effect::Checkpoint { .. } => {}
+            Effect::Append(_) | Effect::Checkpoint { .. } | Effect::Revoked { .. } => {}
             Effect::Send { connection, lane, frame } => {
                 self.queue_down(connection.0, lane.0, Down::Frame(frame));
             }
@@ -241,6 +241,8 @@ impl World {
             name: display_name(tenant, user),
             role,
             expires_ms,
+            made_ms: 0,
+            token: None,
         })
     }
 }

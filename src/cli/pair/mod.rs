@@ -2,7 +2,7 @@
 
 mod mint;
 mod order;
-mod place;
+pub(super) mod place;
 mod status;
 
 use clap::Subcommand;

@@ -10,7 +10,7 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 /// The configuration of the node on this machine, which says where its admin listener is.
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(in crate::cli) struct Place {
     /// The node's configuration file, for its listen.admin. Otherwise DUET_CONFIG, otherwise duet.toml in the working
     /// directory if there is one.
     #[arg(long, value_name = "FILE")]
@@ -19,7 +19,7 @@ pub(super) struct Place {
 
 impl Place {
     /// The address of the admin listener: `named`, or what the configuration says.
-    pub(super) fn admin(&self, named: Option<SocketAddr>) -> Result<SocketAddr, String> {
+    pub(in crate::cli) fn admin(&self, named: Option<SocketAddr>) -> Result<SocketAddr, String> {
         if let Some(address) = named {
             return Ok(address);
         }
@@ -30,13 +30,13 @@ impl Place {
 }
 
 /// Runs a call to its end on this thread.
-pub(super) fn block_on<T>(call: impl Future<Output = T>) -> Result<T, String> {
+pub(in crate::cli) fn block_on<T>(call: impl Future<Output = T>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map(|runtime| runtime.block_on(call)).map_err(|error| format!("the runtime: {error}"))
 }
 
 /// The exit status of a call that failed: 1 when the node said no, 2 when there is none to say anything.
-pub(super) fn call_failed(error: &CallFailed) -> ExitCode {
+pub(in crate::cli) fn call_failed(error: &CallFailed) -> ExitCode {
     match error {
         CallFailed::Refused(_) | CallFailed::Answer(_) => failed(&error.to_string()),
         CallFailed::Unreachable { .. } | CallFailed::NoPair(_) => misconfigured(&error.to_string()),

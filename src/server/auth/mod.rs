@@ -7,7 +7,7 @@
 
 use crate::{
     config::{KeyMaterial, Place, Tenant},
-    core::Identity,
+    core::{Identity, TokenMark, is_anonymous},
 };
 use duet_protocol::{Code, DisplayName, TenantName, UserId, hello::Role};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
@@ -107,6 +107,9 @@ pub struct Claims {
     /// Who made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
+    /// Its own id, by which it can be revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
     /// May repeat the tenant of the key; never changes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
@@ -124,6 +127,10 @@ impl Claims {
         if self.exp.saturating_add(LEEWAY_S) <= now_s {
             return Err(AuthError::Expired);
         }
+        // Otherwise a revocation would have to be remembered for ever.
+        if self.exp > (now_ms + TOKEN_LIFE_MAX_MS) / 1_000 {
+            return Err(AuthError::BadClaim("exp"));
+        }
         let begins_s = self.nbf.unwrap_or(0).max(self.iat.unwrap_or(0));
         if begins_s > now_s + LEEWAY_S {
             return Err(AuthError::NotYetValid);
@@ -136,9 +143,17 @@ impl Claims {
         let name = self.name.as_deref().unwrap_or(&self.sub);
         let name = DisplayName::parse(name).map_err(|_| AuthError::BadClaim("name"))?;
         let role = parse_role(&self.role).ok_or(AuthError::BadClaim("role"))?;
+        if is_anonymous(&user) && role != Role::Visitor {
+            return Err(AuthError::BadClaim("role"));
+        }
+        if self.jti.as_ref().is_some_and(|jti| jti.is_empty() || jti.len() > JTI_BYTES_MAX) {
+            return Err(AuthError::BadClaim("jti"));
+        }
+        let token = self.jti.as_deref().map(TokenMark::of);
+        let made_ms = self.iat.unwrap_or(0).saturating_mul(1_000);
         // The leeway is for clocks, not for users, but it must not end a session that was just let in.
         let expires_ms = self.exp.saturating_add(LEEWAY_S).saturating_mul(1_000);
-        Ok(Identity { tenant, user, name, role, expires_ms })
+        Ok(Identity { tenant, user, name, role, expires_ms, made_ms, token })
     }
 }
 
@@ -156,6 +171,12 @@ pub fn parse_role(name: &str) -> Option<Role> {
 
 /// How far clocks may differ, seconds.
 pub const LEEWAY_S: u64 = 30;
+
+/// A token may live this long at most, milliseconds: 400 days. A revocation that names no end is remembered for as long.
+pub const TOKEN_LIFE_MAX_MS: u64 = 400 * 24 * 3_600_000;
+
+/// Longest `jti`.
+const JTI_BYTES_MAX: usize = 256;
 
 /// Longest token that is looked at.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;

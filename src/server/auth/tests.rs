@@ -28,6 +28,7 @@ fn claims() -> Claims {
         nbf: None,
         iat: Some(NOW_S),
         iss: None,
+        jti: None,
         tenant: None,
     }
 }

@@ -18,6 +18,7 @@ use super::{
     pair::{Aside, Line, Port, Reply, role_name},
     progress::Progress,
     queues::{EventsJob, Job, ReadJob},
+    revoking,
 };
 use crate::{
     admin::{
@@ -25,7 +26,7 @@ use crate::{
         metrics as name,
         pair::Wish,
     },
-    core::{ConnectionId, Core, Effect, Input, Now, PairFact, ReadFailed, ReadId, Role},
+    core::{ConnectionId, Core, Effect, Input, Now, PairFact, ReadFailed, ReadId, Revoke, Role},
 };
 use bytes::Bytes;
 use duet_protocol::Code;
@@ -68,6 +69,8 @@ pub(super) enum Fact {
     SnapshotOffered(oneshot::Sender<bool>),
     /// It lies in its place, whole.
     SnapshotArrived,
+    /// An operator takes something back.
+    Revoke(Revoke, revoking::Reply),
     /// An operator wants something of the pair.
     Wish(Wish, Reply),
     /// Finish what is on its way to the disk, close every connection, stop at the deadline.
@@ -87,6 +90,8 @@ pub(super) struct Driver {
     backlog: VecDeque<Job>,
     /// Only on a node of a pair.
     port: Option<Port>,
+    /// Operators who take something back and wait for the answer.
+    revokers: revoking::Waiting,
     /// The process is to begin anew.
     again: Option<Aside>,
 }
@@ -114,8 +119,8 @@ impl Driver {
         elsewhere: Option<String>,
     ) -> Self {
         let (clock, outlets, backlog) = (Clock::start(), Outlets::new(elsewhere), VecDeque::new());
-        let (progress, again) = (Progress::from(last_index), None);
-        Self { core, clock, outlets, jobs, readers, health, progress, backlog, port, again }
+        let (progress, revokers, again) = (Progress::from(last_index), revoking::Waiting::default(), None);
+        Self { core, clock, outlets, jobs, readers, health, progress, backlog, port, revokers, again }
     }
 
     /// Drives until it is told to drain or the store is gone.
@@ -220,6 +225,11 @@ impl Driver {
             }
             Fact::LinkUp(line) => self.about_pair(|port| port.link_up(*line)),
             Fact::LinkDown => self.about_pair(Port::link_down),
+            Fact::Revoke(revoke, reply) => {
+                if let Some(input) = self.revokers.ask(revoke, reply) {
+                    self.handle(input);
+                }
+            }
             Fact::Wish(Wish::Order(order), reply) => self.about_pair(|port| port.order(order, reply)),
             Fact::Wish(Wish::Rejoin, reply) => self.rejoin(reply),
             Fact::SnapshotOffered(wanted) => {
@@ -272,6 +282,7 @@ impl Driver {
             }
             Effect::Cast { frame, targets } => self.outlets.cast(&frame, &targets),
             Effect::Signal { frame, connections } => self.outlets.signal(&frame, &connections),
+            Effect::Revoked { ask, result } => self.revokers.answered(ask, result),
             Effect::Pair(effect) => {
                 let todo = self.port.as_mut().and_then(|port| port.carry_out(effect));
                 self.do_for_pair(todo, next);
@@ -355,8 +366,9 @@ const BACKLOG_RETRY: Duration = Duration::from_millis(5);
 
 /// The end of a token by our clock, which may be ahead of the one by which it was verified.
 fn by_our_clock(mut input: Input, ahead_ms: u64) -> Input {
-    if let Input::Hello { identity: Some(identity), .. } | Input::Reauthenticated { identity, .. } =
-        &mut input
+    if let Input::Hello { identity: Some(identity), .. }
+    | Input::Reauthenticated { identity, .. }
+    | Input::Identified { identity, .. } = &mut input
         && identity.expires_ms != 0
     {
         identity.expires_ms = identity.expires_ms.saturating_add(ahead_ms);
