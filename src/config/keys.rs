@@ -162,7 +162,19 @@ pub const KEYS: &[Key] = &[
 /// The keys of one `[[tenant]]`.
 pub const TENANT_KEYS: &[Key] = &[
     key("name", "", "The tenant: 1 to 32 of a-z, 0-9 and `-`."),
-    key("key", "", "`[[tenant.key]]`, one for each key that may sign this tenant's tokens; at least one."),
+    key("key", "", "`[[tenant.key]]`, one for each key that may sign this tenant's tokens."),
+    key(
+        "issuer",
+        "",
+        "`[[tenant.issuer]]`, one for each issuer that publishes such keys itself. A tenant needs one of either.",
+    ),
+];
+
+/// The keys of one `[[tenant.issuer]]`.
+pub const TENANT_ISSUER_KEYS: &[Key] = &[
+    key("issuer", "", "What `iss` must be in the tokens that it makes; unique in the whole file."),
+    key("jwks_file", "", "A JWK Set (RFC 7517) with its keys; a change is seen within seconds."),
+    key("jwks_url", "", "Or where the set is published: https, or http to this machine."),
 ];
 
 /// The keys of one `[[tenant.key]]`.

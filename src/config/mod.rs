@@ -5,13 +5,15 @@
 
 mod arbiter;
 mod check;
+mod issuer;
 mod keys;
 mod pair;
 mod source;
 mod tenant;
 
 pub use arbiter::{Arbiter, Etcd, Witness};
-pub use keys::{KEYS, Key, TENANT_KEY_KEYS, TENANT_KEYS};
+pub use issuer::{IssuerSource, TenantIssuer, may_fetch};
+pub use keys::{KEYS, Key, TENANT_ISSUER_KEYS, TENANT_KEY_KEYS, TENANT_KEYS};
 pub use pair::{Pair, is_endpoint};
 pub use source::{CONFIG_VARIABLE, Place, Source};
 pub use tenant::{KeyMaterial, Tenant, TenantKey};
@@ -221,7 +223,8 @@ impl Config {
             .map(|(key, value, place)| ((*key).to_owned(), value.clone(), place.to_string()))
             .collect();
         for tenant in &self.tenants {
-            let keys: Vec<String> = tenant.keys.iter().map(TenantKey::describe).collect();
+            let keys = tenant.keys.iter().map(TenantKey::describe);
+            let keys: Vec<String> = keys.chain(tenant.issuers.iter().map(TenantIssuer::describe)).collect();
             lines.push((format!("tenant {}", tenant.name), keys.join(", "), tenant.place.to_string()));
         }
         lines

@@ -74,6 +74,8 @@ pub struct TenantTable {
     pub settings: Settings,
     /// Each `[[tenant.key]]`, with its place.
     pub keys: Vec<(Place, Settings)>,
+    /// Each `[[tenant.issuer]]`, with its place.
+    pub issuers: Vec<(Place, Settings)>,
 }
 
 /// Everything that was set, not yet checked.
@@ -222,10 +224,21 @@ impl Reader<'_> {
         let DeValue::Table(table) = value else {
             return Err(ConfigError::new("tenant", place, "must be written as [[tenant]]".to_owned()));
         };
-        let mut tenant = TenantTable { place, settings: Settings::new(), keys: Vec::new() };
+        let (settings, keys, issuers) = (Settings::new(), Vec::new(), Vec::new());
+        let mut tenant = TenantTable { place, settings, keys, issuers };
         for (name, value) in table {
             let (name, place) = (name.get_ref(), self.place(name.span().start));
             match value.get_ref() {
+                DeValue::Array(tables) if name == "issuer" => {
+                    for table in tables {
+                        let place = self.place(table.span().start);
+                        let DeValue::Table(table) = table.get_ref() else {
+                            let rule = "must be written as [[tenant.issuer]]".to_owned();
+                            return Err(ConfigError::new("tenant.issuer", place, rule));
+                        };
+                        tenant.issuers.push((place, self.flat(table, "tenant.issuer")?));
+                    }
+                }
                 DeValue::Array(keys) if name == "key" => {
                     for key in keys {
                         let place = self.place(key.span().start);

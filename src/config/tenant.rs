@@ -2,7 +2,7 @@
 //! exactly one key in the whole configuration.
 
 use super::{
-    ConfigError, Key, Place, TENANT_KEY_KEYS, TENANT_KEYS, resolve,
+    ConfigError, Key, Place, TENANT_KEY_KEYS, TENANT_KEYS, TenantIssuer, issuer, resolve,
     source::{Raw, Setting, Settings, TenantTable, unknown},
 };
 use duet_protocol::TenantName;
@@ -13,8 +13,10 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 pub struct Tenant {
     /// Its name.
     pub name: TenantName,
-    /// At least one.
+    /// Keys that stand here.
     pub keys: Vec<TenantKey>,
+    /// Issuers that publish theirs. There is a key or an issuer.
+    pub issuers: Vec<TenantIssuer>,
     /// Where it was written.
     pub place: Place,
 }
@@ -90,8 +92,8 @@ pub(super) fn check(tables: &[TenantTable]) -> Result<Vec<Tenant>, ConfigError> 
             let rule = format!("is the name of the tenant at {} already", other.place);
             return Err(ConfigError::new("tenant.name", place, rule).with_value(format!("{name:?}")));
         }
-        if table.keys.is_empty() {
-            let rule = "needs at least one [[tenant.key]]".to_owned();
+        if table.keys.is_empty() && table.issuers.is_empty() {
+            let rule = "needs at least one [[tenant.key]] or [[tenant.issuer]]".to_owned();
             return Err(ConfigError::new("tenant", table.place.clone(), rule).with_value(format!("{name:?}")));
         }
         let mut keys = Vec::new();
@@ -104,7 +106,18 @@ pub(super) fn check(tables: &[TenantTable]) -> Result<Vec<Tenant>, ConfigError> 
             }
             keys.push(key);
         }
-        tenants.push(Tenant { name, keys, place: table.place.clone() });
+        let mut issuers: Vec<TenantIssuer> = Vec::new();
+        for (place, settings) in &table.issuers {
+            let issuer = issuer::check(place, settings)?;
+            let known = tenants.iter().flat_map(|tenant| &tenant.issuers).chain(&issuers);
+            if let Some(other) = known.into_iter().find(|other| other.issuer == issuer.issuer) {
+                let rule = format!("is named at {} already: an issuer speaks for one tenant", other.place);
+                let error = ConfigError::new("tenant.issuer.issuer", place.clone(), rule);
+                return Err(error.with_value(format!("{:?}", issuer.issuer)));
+            }
+            issuers.push(issuer);
+        }
+        tenants.push(Tenant { name, keys, issuers, place: table.place.clone() });
     }
     Ok(tenants)
 }
@@ -144,14 +157,14 @@ fn check_key(place: &Place, settings: &Settings) -> Result<TenantKey, ConfigErro
 }
 
 /// The settings of one table, all known and all texts. Values are never shown: some are secrets.
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     prefix: &'static str,
     place: &'a Place,
     settings: &'a Settings,
 }
 
 impl<'a> Fields<'a> {
-    fn new(
+    pub(super) fn new(
         prefix: &'static str,
         place: &'a Place,
         settings: &'a Settings,
@@ -167,7 +180,7 @@ impl<'a> Fields<'a> {
         Ok(Self { prefix, place, settings })
     }
 
-    fn take(&mut self, name: &str) -> Result<Option<(String, Place)>, ConfigError> {
+    pub(super) fn take(&mut self, name: &str) -> Result<Option<(String, Place)>, ConfigError> {
         match self.settings.get(name) {
             None => Ok(None),
             Some(Setting { raw: Raw::Text(text), place }) if !text.is_empty() => {
@@ -177,7 +190,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn required(&mut self, name: &str) -> Result<(String, Place), ConfigError> {
+    pub(super) fn required(&mut self, name: &str) -> Result<(String, Place), ConfigError> {
         self.take(name)?.ok_or_else(|| self.error(name, self.place, "is required"))
     }
 
@@ -211,7 +224,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn error(&self, name: &str, place: &Place, rule: &str) -> ConfigError {
+    pub(super) fn error(&self, name: &str, place: &Place, rule: &str) -> ConfigError {
         ConfigError::new(&format!("{}.{name}", self.prefix), place.clone(), rule.to_owned())
     }
 }

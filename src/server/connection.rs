@@ -177,7 +177,7 @@ impl Ear {
 
     async fn greet(&mut self, hello: Hello) -> Result<(), NobodyListens> {
         let verified = match &hello.token {
-            Some(token) => self.entrance.keyring.verify(token, system_ms()),
+            Some(token) => self.entrance.keyring.verify_fresh(token, system_ms).await,
             None => Err(AuthError::Missing),
         };
         let identity = match verified {
@@ -208,7 +208,7 @@ impl Ear {
         token: &str,
         meaning: impl FnOnce(Identity) -> Input,
     ) -> Result<(), NobodyListens> {
-        match self.entrance.keyring.verify(token, system_ms()) {
+        match self.entrance.keyring.verify_fresh(token, system_ms).await {
             Ok(identity) => self.tell(meaning(identity)).await,
             Err(error) => {
                 count_refused(error);

@@ -44,7 +44,7 @@ pub(super) fn tenant(data_dir: &Path, mint: bool) -> Result<Option<Tenant>, Serv
     let material = KeyMaterial::Hs256 { secret };
     let key = TenantKey { kid: "demo-1".to_owned(), issuer: None, material, place: place.clone() };
     let name = TenantName::parse(TENANT).map_err(|error| ServeError::Dev(error.to_string()))?;
-    Ok(Some(Tenant { name, keys: vec![key], place }))
+    Ok(Some(Tenant { name, keys: vec![key], issuers: Vec::new(), place }))
 }
 
 /// What the demo page is told.

@@ -13,6 +13,9 @@ pub enum ServeError {
     /// A configured key is none.
     #[error(transparent)]
     Key(#[from] BadKey),
+    /// An issuer's file of keys cannot be used.
+    #[error("{0}")]
+    Issuer(String),
     /// A socket, certificate or key file cannot be used.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -98,7 +101,7 @@ impl ServeError {
     /// Whether the operator can mend it by changing the configuration.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Key(_) | Self::Identity(_) | Self::Missing { .. })
+        matches!(self, Self::Key(_) | Self::Issuer(_) | Self::Identity(_) | Self::Missing { .. })
     }
 
     pub(super) fn file(path: &Path, source: io::Error) -> Self {

@@ -162,7 +162,11 @@ async fn run(
     start::make_data_dir(&config.data_dir)?;
     let demo = if config.dev { dev::tenant(&config.data_dir, true)? } else { None };
     config.tenants.extend(demo);
-    let keyring = Arc::new(Keyring::new(&config.tenants)?);
+    let (keyring, mut lookers) = Keyring::with_issuers(&config.tenants)?;
+    let keyring = Arc::new(keyring);
+    for looker in &mut lookers {
+        looker.begin().await.map_err(ServeError::Issuer)?;
+    }
     let membership = pair::Membership::new(&config)?;
     let opened = start::open(&config, membership.as_ref()).await?;
     let health = Arc::new(Health::new());
@@ -180,6 +184,9 @@ async fn run(
         last_id: Arc::new(AtomicU64::new(0)),
     };
     let mut tasks = JoinSet::new();
+    for looker in lookers {
+        tasks.spawn(looker.run());
+    }
     let http = http::bind(&config).await?;
     let mut ports = accept::open(&config, &http, entrance, admission.clone())?;
     let mut ready = Ready::new(&config, &ports, &http);

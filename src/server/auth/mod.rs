@@ -5,6 +5,12 @@
 //! A token with an unknown key costs the same work as one with a wrong signature. Tokens and secrets reach no log and no
 //! error text.
 
+mod fetch;
+mod issuers;
+mod jwks;
+
+pub use issuers::{Issuer, Looker};
+
 use crate::{
     config::{KeyMaterial, Place, Tenant},
     core::{Identity, TokenMark, is_anonymous},
@@ -17,6 +23,8 @@ use std::{collections::BTreeMap, fmt};
 /// Every key that may sign tokens. Cheap to share, never changed.
 pub struct Keyring {
     keys: BTreeMap<String, Key>,
+    /// By what they call themselves in `iss`.
+    issuers: BTreeMap<String, (TenantName, Issuer)>,
     decoy: Key,
 }
 
@@ -51,9 +59,54 @@ impl Keyring {
                 keys.insert(key.kid.clone(), Key { tenant, issuer, algorithm, decoding });
             }
         }
+        let issuers = BTreeMap::new();
         let decoding = DecodingKey::from_secret(&[0; 32]);
         let decoy = Key { tenant: None, issuer: None, algorithm: Algorithm::HS256, decoding };
-        Ok(Self { keys, decoy })
+        Ok(Self { keys, issuers, decoy })
+    }
+
+    /// The same, with the issuers that publish their keys, and the tasks that look after those.
+    ///
+    /// # Errors
+    /// [`BadKey`].
+    pub fn with_issuers(tenants: &[Tenant]) -> Result<(Self, Vec<Looker>), BadKey> {
+        let mut ring = Self::new(tenants)?;
+        let mut lookers = Vec::new();
+        for tenant in tenants {
+            for config in &tenant.issuers {
+                let (issuer, looker) = Issuer::new(config.clone());
+                ring.issuers.insert(config.issuer.clone(), (tenant.name.clone(), issuer));
+                lookers.push(looker);
+            }
+        }
+        Ok((ring, lookers))
+    }
+
+    /// As [`verify`](Self::verify), but a key that its issuer has published just now counts as well: the issuer is asked first.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub async fn verify_fresh(&self, token: &str, now_ms: impl Fn() -> u64) -> Result<Identity, AuthError> {
+        let verified = self.verify(token, now_ms());
+        let Err(AuthError::UnknownKey) = verified else { return verified };
+        match self.issuer_of(token) {
+            Some((_, _, issuer)) if issuer.look_again().await => self.verify(token, now_ms()),
+            _ => verified,
+        }
+    }
+
+    /// The issuer that a token names. It proves nothing yet: the issuer's key must have signed it.
+    fn issuer_of(&self, token: &str) -> Option<(&String, &TenantName, &Issuer)> {
+        #[derive(Deserialize)]
+        struct Named {
+            iss: Option<String>,
+        }
+        if self.issuers.is_empty() || token.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let named: Named = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
+        let (name, (tenant, issuer)) = self.issuers.get_key_value(&named.iss?)?;
+        Some((name, tenant, issuer))
     }
 
     /// Verifies a token at `now_ms` (Unix milliseconds) and says for whom it speaks.
@@ -65,8 +118,12 @@ impl Keyring {
             return Err(AuthError::Malformed);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::Malformed)?;
-        let known = header.kid.as_ref().and_then(|kid| self.keys.get(kid));
-        let key = known.unwrap_or(&self.decoy);
+        let written = header.kid.as_ref().and_then(|kid| self.keys.get(kid));
+        let published = match (&header.kid, written) {
+            (Some(kid), None) => self.published(token, kid),
+            _ => None,
+        };
+        let key = written.or(published.as_ref()).unwrap_or(&self.decoy);
         let mut validation = Validation::new(key.algorithm);
         // Times are checked below, against the server's own clock.
         validation.validate_exp = false;
@@ -77,6 +134,16 @@ impl Keyring {
         let claims = claims.map_err(|error| AuthError::of(error.kind()))?.claims;
         claims.check(key, &tenant, now_ms)?;
         claims.identity(tenant)
+    }
+}
+
+impl Keyring {
+    fn published(&self, token: &str, kid: &str) -> Option<Key> {
+        let (name, tenant, issuer) = self.issuer_of(token)?;
+        let keys = issuer.keys();
+        let key = keys.get(kid)?;
+        let (tenant, issuer) = (Some(tenant.clone()), Some(name.clone()));
+        Some(Key { tenant, issuer, algorithm: key.algorithm, decoding: key.decoding.clone() })
     }
 }
 
@@ -260,5 +327,7 @@ impl AuthError {
     }
 }
 
+#[cfg(test)]
+mod issuer_laws;
 #[cfg(test)]
 mod tests;

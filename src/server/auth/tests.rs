@@ -16,7 +16,7 @@ fn shared(kid: &str, fill: u8, issuer: Option<&str>) -> TenantKey {
 }
 
 fn tenant(name: &str, keys: Vec<TenantKey>) -> Tenant {
-    Tenant { name: TenantName::parse(name).unwrap(), keys, place: place() }
+    Tenant { name: TenantName::parse(name).unwrap(), keys, issuers: vec![], place: place() }
 }
 
 fn claims() -> Claims {
