@@ -41,7 +41,7 @@ impl Core {
         let latest = |count: u64| head.seq - head.seq.min(count);
         let (after, complete) = match open.start {
             Start::Latest(count) => (latest(u64::from(count.min(LATEST_MAX))), true),
-            Start::After(position) if self.has(&head, position) => (position.seq, true),
+            Start::After(position) if self.has(&head, position, FIRST_SEQ) => (position.seq, true),
             Start::After(_) => (latest(LATEST_AFTER_LOSS), false),
         };
         let shown = if conversation.shows_members() { usize::MAX } else { 0 };
@@ -63,7 +63,7 @@ impl Core {
             subject: head.subject.clone(),
             assignee: head.assignee.clone(),
             head: Position { epoch: self.epoch, seq: head.seq },
-            first_seq: 1,
+            first_seq: FIRST_SEQ,
             after,
             complete,
             members: members.collect(),
@@ -79,8 +79,12 @@ impl Core {
         Ok(())
     }
 
-    /// Whether everything up to a client's position is in this log as the client saw it.
-    fn has(&self, head: &Head, position: Position) -> bool {
+    /// Whether everything up to a client's position is in this log as the client saw it, and everything behind it is still
+    /// kept: events before `first_seq` are not.
+    pub(super) fn has(&self, head: &Head, position: Position, first_seq: u64) -> bool {
+        if position.seq.saturating_add(1) < first_seq {
+            return false;
+        }
         let held = self.state.has_reign(position.epoch) && head.shares.agree(position);
         position.seq == 0 || (held && position.seq <= head.seq)
     }
@@ -291,6 +295,9 @@ impl Core {
 
 /// Most events of a page, and of a subscription's first backlog.
 const LATEST_MAX: u16 = 500;
+
+/// The first event that is kept of every conversation: all are.
+const FIRST_SEQ: u64 = 1;
 /// What a client gets whose position the log does not have.
 const LATEST_AFTER_LOSS: u64 = 200;
 /// A backlog is read in pieces of this size.

@@ -182,6 +182,23 @@ fn a_position_of_a_reign_that_numbered_its_events_otherwise_is_told_as_a_loss() 
     }
 }
 
+#[test]
+fn a_position_before_the_first_event_that_is_kept_is_told_as_a_loss_and_the_one_right_before_it_is_not() {
+    let mut node = Node::with_a_conversation();
+    node.say(VISITOR, Lane(1), open(CONVERSATION, Start::Latest(0)));
+    for n in 0..10 {
+        node.say(VISITOR, Lane(1), publish(n));
+    }
+    let state = node.core.state();
+    let head = &state.conversations.values().next().expect("the conversation").head;
+    let has = |seq, first_seq| node.core.has(head, Position { epoch: 1, seq }, first_seq);
+    assert!(has(0, 1) && has(5, 1) && has(head.seq, 1), "everything is kept");
+    for (seq, whole) in [(0, false), (3, false), (4, true), (5, true)] {
+        assert_eq!(has(seq, 5), whole, "after {seq}, when 5 is the first that is kept");
+    }
+    assert!(!has(u64::MAX - 1, 5), "nor is what never was");
+}
+
 /// Watches a user as the agent; how they are now.
 fn watch(node: &mut Node, user: &str) -> Connectivity {
     let users = vec![UserId::parse(user).expect("a name")];
