@@ -2,7 +2,7 @@
 
 use duet_client::{
     Storage,
-    machine::{OutboxEntry, Persist, Saved, SavedSession},
+    machine::{OutboxEntry, Persist, Purpose, Saved, SavedSession},
     protocol::{ClientMessageId, Code, ConversationId, command::Durability, event::Content},
 };
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ fn line(entry: &OutboxEntry) -> Value {
         "id": entry.id.to_string(), "conversation": entry.conversation.to_string(),
         "format": entry.content.format, "body": hex(&entry.content.body), "replyTo": entry.reply_to,
         "mirrored": entry.durability == Durability::Mirrored, "order": entry.order,
-        "queuedAt": entry.queued_at_ms, "wakes": entry.wakes, "failed": entry.failed.map(|code| code.0),
+        "purpose": hex(&entry.purpose.encode()), "queuedAt": entry.queued_at_ms, "wakes": entry.wakes, "failed": entry.failed.map(|code| code.0),
     })
 }
 
@@ -87,6 +87,7 @@ fn entry(kept: &Value) -> Option<OutboxEntry> {
         conversation: ConversationId::parse(kept["conversation"].as_str()?).ok()?,
         content: Content { format: small("format")?, body: bytes(&kept["body"])? },
         reply_to: number("replyTo"),
+        purpose: bytes(&kept["purpose"]).and_then(|kept| Purpose::decode(&kept)).unwrap_or_default(),
         durability: if kept["mirrored"] == true { Durability::Mirrored } else { Durability::Accepted },
         order: number("order")?,
         queued_at_ms: number("queuedAt")?,

@@ -11,8 +11,10 @@ use crate::{
 };
 use duet_protocol::{
     ClientMessageId, Code, ConversationId, DisplayName, UserId,
+    call::Outcome,
     command::Durability,
     delivery::{Availability, ConversationKind},
+    ids::Label,
 };
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -182,7 +184,7 @@ impl Client {
         let (reply, id) = oneshot::channel();
         self.wish(Wish::NewConversationId(reply)).await?;
         let conversation = id.await.map_err(|_| ended())?;
-        match self.call(Call::CreateConversation { conversation, kind, subject, members }).await? {
+        match self.request(Call::CreateConversation { conversation, kind, subject, members }).await? {
             Answer::Created(id) => Ok(self.conversation(id)),
             _ => Ok(self.conversation(conversation)),
         }
@@ -193,7 +195,7 @@ impl Client {
     /// # Errors
     /// The server's refusal, or `TIMEOUT`.
     pub async fn watch_presence(&self, users: Vec<UserId>) -> Result<(), ClientError> {
-        self.call(Call::WatchPresence(users)).await.map(drop)
+        self.request(Call::WatchPresence(users)).await.map(drop)
     }
 
     /// Begins or ends the list of the user's conversations; entries come as events, through all reconnects.
@@ -201,7 +203,37 @@ impl Client {
     /// # Errors
     /// The server's refusal, or `TIMEOUT`.
     pub async fn watch_inbox(&self, on: bool) -> Result<(), ClientError> {
-        self.call(Call::WatchInbox(on)).await.map(drop)
+        self.request(Call::WatchInbox(on)).await.map(drop)
+    }
+
+    /// Asks a service of the tenant, which sees who asks. `timeout_ms` is 1 to 60,000 milliseconds. Not repeated when the
+    /// connection breaks: it may have been carried out.
+    ///
+    /// # Errors
+    /// `NO_SERVICE`, `CALL_TIMEOUT`, `SERVICE_GONE`, `RATE_LIMITED`, `TOO_LARGE`, `BAD_REQUEST`, `TRANSPORT_CLOSED`,
+    /// `TIMEOUT`.
+    pub async fn call(&self, method: Label, body: Vec<u8>, timeout_ms: u32) -> Result<Outcome, ClientError> {
+        match self.request(Call::Ask(method, body, timeout_ms)).await? {
+            Answer::Outcome(outcome) => Ok(outcome),
+            _ => Err(ClientError::from_code(Code::INTERNAL)),
+        }
+    }
+
+    /// Serves calls of these methods, through all reconnects, in place of those that were served before; for services
+    /// only. Questions come as `call.asked` events; [`Client::answer_call`] answers them.
+    ///
+    /// # Errors
+    /// The server's refusal, or `TIMEOUT`.
+    pub async fn serve(&self, methods: Vec<Label>) -> Result<(), ClientError> {
+        self.request(Call::Serve(methods)).await.map(drop)
+    }
+
+    /// Answers a question; one that nobody waits for any more is dropped.
+    ///
+    /// # Errors
+    /// `CLOSED_BY_USER` when the client's task has ended.
+    pub async fn answer_call(&self, call: u64, outcome: Outcome) -> Result<(), ClientError> {
+        self.input(Input::AnswerCall(call, outcome)).await
     }
 
     /// What the user chooses to be, for all their devices.
@@ -209,7 +241,7 @@ impl Client {
     /// # Errors
     /// The server's refusal, or `TIMEOUT`.
     pub async fn set_availability(&self, availability: Availability) -> Result<(), ClientError> {
-        self.call(Call::SetAvailability(availability)).await.map(drop)
+        self.request(Call::SetAvailability(availability)).await.map(drop)
     }
 
     /// The user left keyboard and screen alone, or is back.
@@ -252,7 +284,7 @@ impl Client {
         self.wish(Wish::Input(input)).await
     }
 
-    pub(super) async fn call(&self, call: Call) -> Result<Answer, ClientError> {
+    pub(super) async fn request(&self, call: Call) -> Result<Answer, ClientError> {
         let (reply, answer) = oneshot::channel();
         self.wish(Wish::Call(call, reply)).await?;
         answer.await.map_err(|_| ended())?

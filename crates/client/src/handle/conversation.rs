@@ -5,7 +5,14 @@ use super::{
     driver::{Wish, ended},
 };
 use crate::machine::{Answer, Call, ClientError, From, HistoryEntries, Input, Message, NewMessage};
-use duet_protocol::{ConversationId, Position, UserId, command::Page, delivery::Status};
+use duet_protocol::{
+    ClientMessageId, ConversationId, Position, UserId,
+    amend::{Change, Delete, Edit, React},
+    command::Page,
+    delivery::Status,
+    event::Content,
+    ids::Emoji,
+};
 use tokio::sync::oneshot;
 
 /// A conversation. Holds nothing but its id and its client; as many as wanted may exist.
@@ -64,6 +71,47 @@ impl Conversation {
         self.send(NewMessage { durability, ..NewMessage::text(&text) }).await
     }
 
+    /// Queues a private note for staff, as [`Conversation::send`] does a message.
+    ///
+    /// # Errors
+    /// As [`Conversation::send`]; `BAD_REQUEST` for an ephemeral one.
+    pub async fn note(&self, note: NewMessage) -> Result<Message, ClientError> {
+        let (reply, sent) = oneshot::channel();
+        self.client.wish(Wish::Note(self.id, note, reply)).await?;
+        sent.await.map_err(|_| ended())?
+    }
+
+    /// Gives the message at `seq` another content. Shown at once by a `message.updated` event, sent through all
+    /// reconnects; what becomes of it is told by `message.status` events of the id that comes back.
+    ///
+    /// # Errors
+    /// `OUTBOX_FULL`, `TOO_LARGE`, `BAD_REQUEST` (empty), `CLOSED_BY_USER`.
+    pub async fn edit(&self, seq: u64, content: Content) -> Result<ClientMessageId, ClientError> {
+        self.amend(Change::Edit(Edit { target: seq, content })).await
+    }
+
+    /// Deletes the message at `seq`; otherwise as [`Conversation::edit`].
+    ///
+    /// # Errors
+    /// `OUTBOX_FULL`, `CLOSED_BY_USER`.
+    pub async fn delete(&self, seq: u64) -> Result<ClientMessageId, ClientError> {
+        self.amend(Change::Delete(Delete { target: seq })).await
+    }
+
+    /// Adds the user's reaction to the message at `seq`, or takes it away; otherwise as [`Conversation::edit`].
+    ///
+    /// # Errors
+    /// `OUTBOX_FULL`, `CLOSED_BY_USER`.
+    pub async fn react(&self, seq: u64, emoji: Emoji, on: bool) -> Result<ClientMessageId, ClientError> {
+        self.amend(Change::React(React { target: seq, emoji, on })).await
+    }
+
+    async fn amend(&self, change: Change) -> Result<ClientMessageId, ClientError> {
+        let (reply, sent) = oneshot::channel();
+        self.client.wish(Wish::Amend(self.id, change, self.client.durability(), reply)).await?;
+        sent.await.map_err(|_| ended())?
+    }
+
     /// The user has seen every event up to `seq`. Never goes back.
     ///
     /// # Errors
@@ -104,7 +152,7 @@ impl Conversation {
     /// # Errors
     /// The server's refusal, or `TIMEOUT`.
     pub async fn history(&self, page: Page, limit: u16) -> Result<HistoryEntries, ClientError> {
-        match self.client.call(Call::History(self.id, page, limit)).await? {
+        match self.client.request(Call::History(self.id, page, limit)).await? {
             Answer::History(page) => Ok(page),
             _ => Ok(HistoryEntries { conversation: self.id, entries: Vec::new(), more: false }),
         }
@@ -115,7 +163,7 @@ impl Conversation {
     /// # Errors
     /// The server's refusal, `TIMEOUT`, or `TRANSPORT_CLOSED` when the connection broke before the answer.
     pub async fn assign(&self, agent: Option<UserId>) -> Result<(), ClientError> {
-        self.client.call(Call::Assign(self.id, agent)).await.map(drop)
+        self.client.request(Call::Assign(self.id, agent)).await.map(drop)
     }
 
     /// The conversation is dealt with; the visitor's next message queues it again.
@@ -123,7 +171,7 @@ impl Conversation {
     /// # Errors
     /// As [`Conversation::assign`].
     pub async fn resolve(&self) -> Result<(), ClientError> {
-        self.client.call(Call::SetStatus(self.id, Status::Resolved)).await.map(drop)
+        self.client.request(Call::SetStatus(self.id, Status::Resolved)).await.map(drop)
     }
 
     /// Staff: the conversation is over and takes no more messages.
@@ -131,7 +179,7 @@ impl Conversation {
     /// # Errors
     /// As [`Conversation::assign`].
     pub async fn close(&self) -> Result<(), ClientError> {
-        self.client.call(Call::SetStatus(self.id, Status::Closed)).await.map(drop)
+        self.client.request(Call::SetStatus(self.id, Status::Closed)).await.map(drop)
     }
 
     /// Adds members to a group, 100 at most.
@@ -139,7 +187,7 @@ impl Conversation {
     /// # Errors
     /// The server's refusal, or `TIMEOUT`.
     pub async fn add_members(&self, users: Vec<UserId>) -> Result<(), ClientError> {
-        self.client.call(Call::AddMembers(self.id, users)).await.map(drop)
+        self.client.request(Call::AddMembers(self.id, users)).await.map(drop)
     }
 
     /// Takes a member out, or oneself.
@@ -147,6 +195,6 @@ impl Conversation {
     /// # Errors
     /// The server's refusal, or `TIMEOUT`.
     pub async fn remove_member(&self, user: UserId) -> Result<(), ClientError> {
-        self.client.call(Call::RemoveMember(self.id, user)).await.map(drop)
+        self.client.request(Call::RemoveMember(self.id, user)).await.map(drop)
     }
 }

@@ -11,7 +11,9 @@ use crate::{
         OutboxEntry, Output, RequestId, State, Token, TokenError, TokenReason,
     },
 };
-use duet_protocol::{ClientMessageId, Code, Command, ConversationId, DisplayName, Position};
+use duet_protocol::{
+    ClientMessageId, Code, Command, ConversationId, DisplayName, Position, amend::Change, command::Durability,
+};
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -34,6 +36,8 @@ const FACTS_PER_TURN: usize = 64;
 pub(super) enum Wish {
     Input(Input),
     Send(ConversationId, NewMessage, oneshot::Sender<Result<Message, ClientError>>),
+    Note(ConversationId, NewMessage, oneshot::Sender<Result<Message, ClientError>>),
+    Amend(ConversationId, Change, Durability, oneshot::Sender<Result<ClientMessageId, ClientError>>),
     Retry(ClientMessageId, oneshot::Sender<Result<Message, ClientError>>),
     Call(Call, oneshot::Sender<Result<Answer, ClientError>>),
     NewConversationId(oneshot::Sender<ConversationId>),
@@ -174,6 +178,12 @@ impl Driver {
                 let sent = self.machine.send(now_ms, conversation, message);
                 self.take_outputs();
                 let _ = reply.send(sent);
+            }
+            Wish::Note(conversation, note, reply) => {
+                let _ = reply.send(self.machine.note(now_ms, conversation, note));
+            }
+            Wish::Amend(conversation, change, durability, reply) => {
+                let _ = reply.send(self.machine.amend(now_ms, conversation, change, durability));
             }
             Wish::Retry(id, reply) => {
                 let sent = self.machine.retry(now_ms, id);

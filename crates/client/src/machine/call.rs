@@ -3,11 +3,13 @@
 use super::event::LogEntry;
 use duet_protocol::{
     Command, ConversationId, DisplayName, UserId,
+    call::{self, Outcome, Serve},
     command::{
         AddMembers, Assign, CreateConversation, HistoryRequest, Page, RemoveMember, SetAvailability,
         SetStatus, WatchInbox, WatchPresence,
     },
     delivery::{Availability, ConversationKind, Status},
+    ids::Label,
 };
 
 /// The number of a call; its answer names it.
@@ -42,6 +44,10 @@ pub enum Call {
     Assign(ConversationId, Option<UserId>),
     /// Moves a support conversation on.
     SetStatus(ConversationId, Status),
+    /// The methods that this connection serves. Said again after every reconnect.
+    Serve(Vec<Label>),
+    /// A question to a service: method, question, how long to wait in milliseconds. Not repeated after a loss.
+    Ask(Label, Vec<u8>, u32),
     /// A page of the past, 1 to 500 events.
     History(ConversationId, Page, u16),
 }
@@ -55,6 +61,8 @@ pub enum Answer {
     Created(ConversationId),
     /// A page of the past.
     History(HistoryEntries),
+    /// What a service answered.
+    Outcome(Outcome),
 }
 
 /// A page of the past.
@@ -71,7 +79,7 @@ pub struct HistoryEntries {
 impl Call {
     /// Whether doing it twice is the same as doing it once, so that it may be sent again after a lost answer.
     pub(crate) fn is_idempotent(&self) -> bool {
-        !matches!(self, Self::Assign(..) | Self::SetStatus(..))
+        !matches!(self, Self::Assign(..) | Self::SetStatus(..) | Self::Ask(..))
     }
 
     /// The conversation that has to exist first. Calls about it wait for its creation.
@@ -112,6 +120,10 @@ impl Call {
             Self::Assign(conversation, agent) => Command::Assign(Assign { request, conversation, agent }),
             Self::SetStatus(conversation, status) => {
                 Command::SetStatus(SetStatus { request, conversation, status })
+            }
+            Self::Serve(methods) => Command::Serve(Serve { request, methods }),
+            Self::Ask(method, body, timeout_ms) => {
+                Command::Call(call::Call { request, method, body, timeout_ms })
             }
             Self::History(conversation, page, limit) => {
                 Command::HistoryRequest(HistoryRequest { request, conversation, page, limit })

@@ -9,6 +9,7 @@ use super::{
 };
 use duet_protocol::{
     Code, Command, ConversationId, EventBody,
+    call::{self as protocol, Answered, Outcome},
     command::WatchInbox,
     delivery::{Created, HistoryPage},
 };
@@ -19,6 +20,9 @@ impl Machine {
             Call::SetAvailability(availability) => self.requests.standing.availability = Some(*availability),
             Call::WatchPresence(users) => self.requests.standing.presence = Some(users.clone()),
             Call::WatchInbox(on) => self.requests.standing.inbox = *on,
+            Call::Serve(methods) => {
+                self.requests.standing.serves = Some(methods.clone()).filter(|list| !list.is_empty());
+            }
             _ => {}
         }
         self.begin(call, Asker::Application)
@@ -26,6 +30,9 @@ impl Machine {
 
     fn begin(&mut self, call: Call, asker: Asker) -> RequestId {
         let request = self.requests.next_id();
+        // The server answers in time; what comes on top is for the way.
+        let wait_ms =
+            if let Call::Ask(_, _, timeout_ms) = &call { Some(u64::from(*timeout_ms)) } else { None };
         let refused = match self.life {
             super::Life::Closed | super::Life::Failed => Some(Code::CLOSED_BY_USER),
             _ => (!self.requests.insert(request, call, asker)).then_some(Code::LIMIT_REACHED),
@@ -36,7 +43,8 @@ impl Machine {
                 self.emit(Event::Answered { request, result });
             }
             None => {
-                let deadline_ms = self.now_ms + self.config.request_timeout_ms;
+                let wait_ms = wait_ms.unwrap_or(0) + self.config.request_timeout_ms;
+                let deadline_ms = self.now_ms + wait_ms;
                 self.timers.set(Timer::Request(request), deadline_ms);
             }
         }
@@ -108,6 +116,7 @@ impl Machine {
         again.extend(standing.availability.filter(|_| !same_session).map(Call::SetAvailability));
         again.extend(standing.presence.clone().map(Call::WatchPresence));
         again.extend(standing.inbox.then_some(Call::WatchInbox(true)));
+        again.extend(standing.serves.clone().map(Call::Serve));
         for call in again {
             let kind = std::mem::discriminant(&call);
             if !self.requests.has(|pending| std::mem::discriminant(pending) == kind) {
@@ -138,6 +147,18 @@ impl Machine {
         self.answer(request, Ok(Answer::Done));
         if matches!(call, Some(Call::WatchInbox(true))) {
             self.inbox_complete();
+        }
+    }
+
+    /// A service answered.
+    pub(super) fn answered(&mut self, answered: Answered) {
+        self.answer(RequestId(answered.request), Ok(Answer::Outcome(answered.outcome)));
+    }
+
+    /// This service answers. What was asked on a connection that is gone is answered to nobody.
+    pub(super) fn answer_call(&mut self, call: u64, outcome: Outcome) {
+        if self.life.online().is_some() {
+            self.on_lane(LaneId::CONTROL, Command::Answer(protocol::Answer { call, outcome }));
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::{
     event::MessageStatus,
+    fold::Changes,
     input::{From, LaneId},
 };
 use duet_protocol::{ClientMessageId, Position, UserId, delivery::Member, delivery::Status};
@@ -29,6 +30,8 @@ pub(crate) struct Conversation {
     /// When the own typing was last announced.
     pub(crate) typing_at_ms: Option<u64>,
     typists: BTreeMap<UserId, Typist>,
+    /// What became of messages.
+    pub(crate) changes: Changes,
 }
 
 /// Whether the subscription has a lane, and how far it is.
@@ -129,6 +132,7 @@ impl Conversation {
             receipts: Receipts::default(),
             typing_at_ms: None,
             typists: BTreeMap::new(),
+            changes: Changes::default(),
         }
     }
 
@@ -154,6 +158,7 @@ impl Conversation {
     /// Begins anew at `position`: nothing of what was shown counts any more.
     pub(crate) fn restart(&mut self, position: Position) {
         self.own.clear();
+        self.changes = Changes::default();
         self.start(position);
     }
 

@@ -91,6 +91,9 @@ impl Machine {
             Delivery::Authenticated(answer) => self.authenticated(answer),
             Delivery::Created(created) => self.created(created),
             Delivery::InboxEntry(entry) => self.inbox_entry(entry),
+            Delivery::Answered(answered) => self.answered(answered),
+            Delivery::CallAsked(asked) => self.emit(super::Event::CallAsked(asked)),
+            Delivery::CallEnded(ended) => self.emit(super::Event::CallEnded { call: ended.call }),
             // Frames of other lanes have no meaning here; skipping them is how the protocol grows.
             _ => {}
         }

@@ -4,9 +4,10 @@
 //! A message is told once by [`Event::MessageCreated`], whatever was sent again or delivered twice, until a
 //! [`Event::Discontinuity`] of its conversation says that everything shown there must be discarded.
 
-use super::{call::Answer, call::RequestId, error::ClientError};
+use super::{call::Answer, call::RequestId, error::ClientError, fold::MessageState};
 use duet_protocol::{
     ClientMessageId, Code, ConversationId, DisplayName, Position, TenantName, UserId,
+    call::CallAsked,
     command::Durability,
     delivery::{ConversationKind, InboxEntry, Member, Presence, Status},
     event::{Content, EventBody},
@@ -24,6 +25,16 @@ pub enum Event {
         message: Message,
         /// `false` for the backlog of a subscription.
         live: bool,
+    },
+    /// `message.updated`: what a message is now, after an edit, a deletion or a reaction; whole. The application may not
+    /// hold the message.
+    MessageUpdated {
+        /// Where.
+        conversation: ConversationId,
+        /// Which.
+        seq: u64,
+        /// What it is, own changes included that are on their way.
+        state: MessageState,
     },
     /// `message.status`: an own message came further, or failed.
     MessageStatus(StatusChange),
@@ -97,6 +108,13 @@ pub enum Event {
         /// Its result.
         result: Result<Answer, ClientError>,
     },
+    /// `call.asked`: a question for this service, answered with [`Input::AnswerCall`](super::Input::AnswerCall).
+    CallAsked(CallAsked),
+    /// `call.ended`: nobody waits for the answer to this question any more.
+    CallEnded {
+        /// The question's number.
+        call: u64,
+    },
     /// `discontinuity`: events are missing for good; discard what is shown and begin with what follows.
     Discontinuity {
         /// Where; `None` is the session as a whole.
@@ -126,6 +144,7 @@ impl Event {
         match self {
             Self::StateChanged(_) => "state",
             Self::MessageCreated { .. } => "message.created",
+            Self::MessageUpdated { .. } => "message.updated",
             Self::MessageStatus(_) => "message.status",
             Self::EphemeralReceived { .. } => "message.ephemeral",
             Self::ConversationOpened(_) => "conversation.opened",
@@ -139,6 +158,8 @@ impl Event {
             Self::InboxUpdated(_) => "inbox.updated",
             Self::InboxReady => "inbox.ready",
             Self::Answered { .. } => "answered",
+            Self::CallAsked(_) => "call.asked",
+            Self::CallEnded { .. } => "call.ended",
             Self::Discontinuity { .. } => "discontinuity",
             Self::TokenRefreshed { .. } => "token.refreshed",
             Self::Error(_) => "error",
@@ -221,6 +242,8 @@ pub struct Message {
     pub content: Content,
     /// The seq of the message to which it replies.
     pub reply_to: Option<u64>,
+    /// Whether it is a note, which visitors do not see.
+    pub private: bool,
     /// How far it has come; `Accepted` for messages of others.
     pub status: MessageStatus,
 }

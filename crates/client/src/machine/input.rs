@@ -3,7 +3,8 @@
 use super::{call::RequestId, outbox::OutboxEntry};
 use bytes::Bytes;
 use duet_protocol::{
-    ClientMessageId, Code, ConversationId, Delivery, Frame, Position, command::Durability, event::Content,
+    ClientMessageId, Code, ConversationId, Delivery, Frame, Position, call::Outcome, command::Durability,
+    event::Content,
 };
 use std::fmt;
 
@@ -54,6 +55,8 @@ pub enum Input {
     Cancel(RequestId),
     /// Take a failed message out of the outbox.
     Discard(ClientMessageId),
+    /// A service's answer to a question that [`Event::CallAsked`](super::Event::CallAsked) told.
+    AnswerCall(u64, Outcome),
 }
 
 /// What a link reports about one connection.

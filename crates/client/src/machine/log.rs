@@ -162,15 +162,16 @@ impl Machine {
         }
         let seq = entry.seq;
         let present = match &entry.body {
-            Some(EventBody::Message(_)) => entry.author.clone(),
             Some(EventBody::MemberJoined(joined)) => Some(joined.user.clone()),
-            _ => None,
+            _ => said(&entry).map(|(author, ..)| author),
         };
-        match entry {
-            LogEntry { seq, at_ms, author: Some(author), body: Some(EventBody::Message(message)) } => {
-                self.message(id, Stored { seq, at_ms, author, own }, message, live && shown);
+        self.fold(id, &entry);
+        match said(&entry) {
+            Some((author, message, private)) => {
+                let LogEntry { seq, at_ms, .. } = entry;
+                self.message(id, Stored { seq, at_ms, author, own, private }, message, live && shown);
             }
-            entry if shown => self.emit(Event::ConversationUpdated { conversation: id, entry }),
+            None if shown => self.emit(Event::ConversationUpdated { conversation: id, entry }),
             _ => {}
         }
         if let Some(user) = present.filter(|_| news) {
@@ -179,7 +180,7 @@ impl Machine {
     }
 
     fn message(&mut self, id: ConversationId, stored: Stored, message: event::Message, live: bool) {
-        let Stored { seq, at_ms, author, own } = stored;
+        let Stored { seq, at_ms, author, own, private } = stored;
         if own && self.settle_message(id, message.id, (seq, at_ms), MessageStatus::Accepted, None) {
             return;
         }
@@ -199,6 +200,7 @@ impl Machine {
             own,
             content,
             reply_to,
+            private,
             status,
         };
         self.emit(Event::MessageCreated { message, live });
@@ -236,4 +238,18 @@ struct Stored {
     at_ms: u64,
     author: UserId,
     own: bool,
+    private: bool,
+}
+
+/// Who said what in an entry, and whether it is a note; `None` when it is no message.
+fn said(entry: &LogEntry) -> Option<(UserId, event::Message, bool)> {
+    let author = entry.author.clone()?;
+    match entry.body.as_ref()? {
+        EventBody::Message(message) => Some((author, message.clone(), false)),
+        EventBody::Private(private) => match private.decode_body() {
+            Ok(Some(EventBody::Message(message))) => Some((author, message, true)),
+            _ => None,
+        },
+        _ => None,
+    }
 }

@@ -14,6 +14,7 @@
 mod backoff;
 mod call;
 mod calls;
+mod change;
 mod config;
 mod connect;
 mod conversation;
@@ -23,6 +24,7 @@ mod endpoints;
 mod entropy;
 mod error;
 mod event;
+mod fold;
 mod hosts;
 mod input;
 mod lanes;
@@ -48,17 +50,20 @@ pub use error::ClientError;
 pub use event::{
     ConversationInfo, Event, LogEntry, Me, Message, MessageStatus, State, StateChange, StatusChange,
 };
+pub use fold::{Changes, Deletion, Edit, MessageState, Reaction};
 pub use hosts::Hosts;
 pub use input::{
     ConnectionId, From, Input, LaneId, LinkEvent, LinkTraits, NewMessage, Saved, SavedSession, Token,
     TokenError,
 };
-pub use outbox::OutboxEntry;
+pub use outbox::{OutboxEntry, Purpose};
 pub use output::{Carrier, Output, Persist, TokenReason};
 
 use backoff::Backoff;
 use conversation::Conversation;
-use duet_protocol::{ClientMessageId, ConversationId, Limits, Position, UserId};
+use duet_protocol::{
+    ClientMessageId, ConversationId, Limits, Position, UserId, amend::Change, command::Durability,
+};
 use endpoints::Endpoints;
 use entropy::Entropy;
 use life::Life;
@@ -133,6 +138,7 @@ impl Machine {
             Input::Idle(idle) => self.idle(idle),
             Input::Cancel(request) => self.cancel(request),
             Input::Discard(id) => self.discard(id),
+            Input::AnswerCall(call, outcome) => self.answer_call(call, outcome),
         }
         self.settle();
     }
@@ -150,6 +156,40 @@ impl Machine {
     ) -> Result<Message, ClientError> {
         self.at(now_ms);
         let result = self.queue_message(conversation, message);
+        self.settle();
+        result
+    }
+
+    /// Queues a change of a message; its status is told under the id that comes back, and what it makes of the message by
+    /// [`Event::MessageUpdated`], at once. Works while disconnected.
+    ///
+    /// # Errors
+    /// `OUTBOX_FULL`, `TOO_LARGE`, `BAD_REQUEST`, `CLOSED_BY_USER`. Nothing was queued then.
+    pub fn amend(
+        &mut self,
+        now_ms: u64,
+        conversation: ConversationId,
+        change: Change,
+        durability: Durability,
+    ) -> Result<ClientMessageId, ClientError> {
+        self.at(now_ms);
+        let result = self.queue_change(conversation, change, durability);
+        self.settle();
+        result
+    }
+
+    /// Queues a private note, as [`send`](Self::send) does a message.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); `BAD_REQUEST` for an ephemeral one.
+    pub fn note(
+        &mut self,
+        now_ms: u64,
+        conversation: ConversationId,
+        note: NewMessage,
+    ) -> Result<Message, ClientError> {
+        self.at(now_ms);
+        let result = self.queue_note(conversation, note);
         self.settle();
         result
     }

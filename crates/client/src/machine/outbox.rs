@@ -5,7 +5,9 @@
 //! that it can be sent again. Full: the new message is refused; nothing that waits is ever dropped.
 
 use super::{config::Config, error::ClientError};
-use duet_protocol::{ClientMessageId, Code, ConversationId, command::Durability, event::Content};
+use duet_protocol::{
+    ClientMessageId, Code, ConversationId, amend::Change, codec, command::Durability, event::Content,
+};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A message on its way, as it is persisted.
@@ -19,6 +21,8 @@ pub struct OutboxEntry {
     pub content: Content,
     /// The message to which it replies.
     pub reply_to: Option<u64>,
+    /// What it is sent as.
+    pub purpose: Purpose,
     /// How safe it must be before it counts as accepted.
     pub durability: Durability,
     /// Its place among all entries: grows with every message, through processes. Clocks may repeat or go back.
@@ -29,6 +33,48 @@ pub struct OutboxEntry {
     pub wakes: bool,
     /// The code with which it failed.
     pub failed: Option<Code>,
+}
+
+/// What an entry of the outbox is sent as.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Purpose {
+    /// A message.
+    #[default]
+    Message,
+    /// A private note.
+    Note,
+    /// A change of a message; `content` is that of an edit, else empty.
+    Change(Change),
+}
+
+impl Purpose {
+    /// Bytes to persist.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(&match self {
+            Self::Message => None,
+            Self::Note => Some(None),
+            Self::Change(change) => Some(Some(change.clone())),
+        })
+    }
+
+    /// What [`encode`](Self::encode) made; `None` for anything else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let kept: Option<Option<Change>> = codec::decode(bytes).ok()?;
+        Some(kept.map_or(Self::Message, |change| change.map_or(Self::Note, Self::Change)))
+    }
+
+    /// The message that is changed.
+    #[must_use]
+    pub fn target(&self) -> Option<u64> {
+        match self {
+            Self::Change(Change::Edit(edit)) => Some(edit.target),
+            Self::Change(Change::Delete(delete)) => Some(delete.target),
+            Self::Change(Change::React(react)) => Some(react.target),
+            Self::Message | Self::Note => None,
+        }
+    }
 }
 
 /// An entry with what this process knows of it.
@@ -212,6 +258,7 @@ mod tests {
             conversation: ConversationId([n % 2; 16]),
             content: Content { format: 0, body: vec![b'x'; bytes] },
             reply_to: None,
+            purpose: Purpose::Message,
             durability: Durability::Accepted,
             order: u64::from(n),
             queued_at_ms: 0,

@@ -34,14 +34,16 @@ impl Machine {
         status: MessageStatus,
         replicas: Option<u8>,
     ) -> bool {
-        if self.outbox.get(id).is_none_or(|entry| entry.conversation != conversation) {
+        let Some(entry) = self.outbox.get(id).filter(|entry| entry.conversation == conversation) else {
             return false;
-        }
+        };
+        // Who has received or read a change is not followed.
+        let followed = entry.purpose.target().is_none();
         self.outbox.remove(id);
         self.outputs.push_back(Output::Persist(Persist::Remove(id)));
         let status = match self.conversations.get_mut(&conversation) {
-            Some(known) => known.own_stored(seq, id, status),
-            None => status,
+            Some(known) if followed => known.own_stored(seq, id, status),
+            _ => status,
         };
         let (seq, at_ms) = (Some(seq), Some(at_ms));
         let change = StatusChange { conversation, id, status, seq, at_ms, replicas, error: None };

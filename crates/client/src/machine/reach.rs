@@ -87,7 +87,7 @@ impl Machine {
             device: self.config.device.clone(),
             sdk: self.config.sdk.clone(),
             epoch_seen: self.session.epoch,
-            capabilities: capability::DEFLATE | if traits.datagrams { capability::DATAGRAMS } else { 0 },
+            capabilities: ASKED | if traits.datagrams { capability::DATAGRAMS } else { 0 },
         };
         self.session.hello_sent(self.now_ms);
         self.timers.set(Timer::NextDial, self.now_ms + GREETED_MS);
@@ -192,3 +192,6 @@ impl Machine {
         ROUND_MS.saturating_mul(1 << rounds).min(longest_ms)
     }
 }
+
+/// What this client understands on every carrier.
+const ASKED: u64 = capability::DEFLATE | capability::AMENDMENTS | capability::CALLS | capability::BROADCASTS;

@@ -4,7 +4,7 @@ use super::{
     call::{Call, RequestId},
     input::LaneId,
 };
-use duet_protocol::{ConversationId, UserId, delivery::Availability};
+use duet_protocol::{ConversationId, UserId, delivery::Availability, ids::Label};
 use std::collections::BTreeMap;
 
 /// The table.
@@ -51,6 +51,7 @@ pub(crate) struct Standing {
     pub(crate) availability: Option<Availability>,
     pub(crate) presence: Option<Vec<UserId>>,
     pub(crate) inbox: bool,
+    pub(crate) serves: Option<Vec<Label>>,
 }
 
 /// Most calls without an answer. Full: the new one is refused.
@@ -104,12 +105,14 @@ impl Requests {
             Call::SetAvailability(choice) => standing.availability == Some(*choice),
             Call::WatchPresence(users) => standing.presence.as_ref() == Some(users),
             Call::WatchInbox(on) => *on && standing.inbox,
+            Call::Serve(methods) => standing.serves.as_ref() == Some(methods),
             _ => false,
         };
         if holds && !again {
             match call {
                 Call::SetAvailability(_) => standing.availability = None,
                 Call::WatchPresence(_) => standing.presence = None,
+                Call::Serve(_) => standing.serves = None,
                 _ => standing.inbox = false,
             }
         }

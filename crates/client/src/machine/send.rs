@@ -2,13 +2,15 @@
 //! or too old.
 
 use super::{
-    ClientError, Event, Machine, Message, MessageStatus, NewMessage, OutboxEntry, Output, Persist, State,
-    StatusChange, Timer,
+    ClientError, Event, Machine, Message, MessageStatus, NewMessage, OutboxEntry, Output, Persist, Purpose,
+    State, StatusChange, Timer,
 };
 use duet_protocol::{
     ClientMessageId, Code, Command, ConversationId,
+    amend::{Amend, Note},
     command::{Durability, Publish},
     delivery::Status,
+    event::Content,
 };
 
 /// The longest content that fits a frame whatever else it carries; the server's own limit counts once it is known.
@@ -20,29 +22,59 @@ impl Machine {
         conversation: ConversationId,
         message: NewMessage,
     ) -> Result<Message, ClientError> {
-        self.check_message(&message)?;
-        let random = self.entropy.bytes();
-        let queued_at_ms = self.server_now_ms();
-        let id = ClientMessageId::new(queued_at_ms, random);
+        self.check_open()?;
+        self.check_content(&message.content)?;
         let NewMessage { content, reply_to, durability } = message;
-        let status = self.conversations.get(&conversation).and_then(|known| known.status);
-        let wakes = !matches!(status, Some(Status::Active | Status::Queued));
-        let entry = OutboxEntry {
-            id,
-            conversation,
-            content,
-            reply_to,
-            durability,
-            order: self.outbox.next_order(),
-            queued_at_ms,
-            wakes,
-            failed: None,
-        };
+        let entry = self.new_entry(conversation, content, reply_to, durability);
         self.stop_typing(conversation);
         if durability == Durability::Ephemeral {
             return self.send_ephemeral(&entry);
         }
         self.put_message(entry)
+    }
+
+    pub(super) fn queue_note(
+        &mut self,
+        conversation: ConversationId,
+        note: NewMessage,
+    ) -> Result<Message, ClientError> {
+        self.check_open()?;
+        self.check_content(&note.content)?;
+        let NewMessage { content, reply_to, durability } = note;
+        if durability == Durability::Ephemeral {
+            return Err(ClientError::new(Code::BAD_REQUEST, "Only messages may be ephemeral."));
+        }
+        let entry = self.new_entry(conversation, content, reply_to, durability);
+        self.put_message(OutboxEntry { purpose: Purpose::Note, wakes: true, ..entry })
+    }
+
+    /// An entry for a message that is said now.
+    pub(super) fn new_entry(
+        &mut self,
+        conversation: ConversationId,
+        content: Content,
+        reply_to: Option<u64>,
+        durability: Durability,
+    ) -> OutboxEntry {
+        let random = self.entropy.bytes();
+        let queued_at_ms = self.server_now_ms();
+        let id = ClientMessageId::new(queued_at_ms, random);
+        let status = self.conversations.get(&conversation).and_then(|known| known.status);
+        let wakes = !matches!(status, Some(Status::Active | Status::Queued));
+        let (purpose, order) = (Purpose::Message, self.outbox.next_order());
+        let failed = None;
+        OutboxEntry {
+            id,
+            conversation,
+            content,
+            reply_to,
+            purpose,
+            durability,
+            order,
+            queued_at_ms,
+            wakes,
+            failed,
+        }
     }
 
     pub(super) fn retry_message(&mut self, id: ClientMessageId) -> Result<Message, ClientError> {
@@ -56,9 +88,10 @@ impl Machine {
         };
         entry.failed = None;
         entry.wakes = true;
+        let changes = entry.purpose.target().is_some();
         // Behind what was said since.
         entry.order = self.outbox.next_order();
-        if needs_new_id(code) {
+        if needs_new_id(code) && !changes {
             self.outputs.push_back(Output::Persist(Persist::Remove(id)));
             entry.queued_at_ms = self.server_now_ms();
             entry.id = ClientMessageId::new(entry.queued_at_ms, self.entropy.bytes());
@@ -87,7 +120,9 @@ impl Machine {
             return;
         }
         let message = self.echo(&entry);
+        let changes = entry.purpose.target().is_some();
         match self.outbox.push(entry, true) {
+            Ok(()) if changes => {}
             Ok(()) => self.emit(Event::MessageCreated { message, live: false }),
             Err(error) => self.report(error),
         }
@@ -96,7 +131,7 @@ impl Machine {
     /// Shows what still waits for a conversation, after a discontinuity.
     pub(super) fn echo_waiting(&mut self, id: ConversationId) {
         let waiting: Vec<OutboxEntry> = self.outbox.queue(id).map(|slot| slot.entry.clone()).collect();
-        for entry in waiting {
+        for entry in waiting.into_iter().filter(|entry| entry.purpose.target().is_none()) {
             let message = self.echo(&entry);
             self.emit(Event::MessageCreated { message, live: false });
         }
@@ -161,8 +196,9 @@ impl Machine {
     pub(super) fn fail_message(&mut self, id: ClientMessageId, error: ClientError) {
         if let Some(entry) = self.outbox.fail(id, error.code) {
             let conversation = entry.conversation;
-            self.outputs.push_back(Output::Persist(Persist::Put(entry)));
+            self.outputs.push_back(Output::Persist(Persist::Put(entry.clone())));
             self.tell_status(conversation, id, MessageStatus::Failed, Some(error));
+            self.tell_change(&entry);
         }
     }
 
@@ -177,20 +213,19 @@ impl Machine {
         self.emit(Event::MessageStatus(change));
     }
 
-    fn check_open(&self) -> Result<(), ClientError> {
+    pub(super) fn check_open(&self) -> Result<(), ClientError> {
         match self.state() {
             State::Closed | State::Failed => Err(ClientError::from_code(Code::CLOSED_BY_USER)),
             _ => Ok(()),
         }
     }
 
-    fn check_message(&self, message: &NewMessage) -> Result<(), ClientError> {
-        self.check_open()?;
-        if message.content.body.is_empty() {
+    pub(super) fn check_content(&self, content: &Content) -> Result<(), ClientError> {
+        if content.body.is_empty() {
             return Err(ClientError::new(Code::BAD_REQUEST, "A message must not be empty."));
         }
         let limit = self.session.limits.map_or(CONTENT_BYTES_MAX, |limits| limits.message_bytes_max);
-        if message.content.body.len() > limit.min(CONTENT_BYTES_MAX) as usize {
+        if content.body.len() > limit.min(CONTENT_BYTES_MAX) as usize {
             return Err(ClientError::from_code(Code::TOO_LARGE));
         }
         Ok(())
@@ -225,18 +260,19 @@ impl Machine {
             own: true,
             content: entry.content.clone(),
             reply_to: entry.reply_to,
+            private: entry.purpose == Purpose::Note,
             status,
         }
     }
 }
 
 fn publish(entry: &OutboxEntry) -> Command {
-    Command::Publish(Publish {
-        id: entry.id,
-        content: entry.content.clone(),
-        reply_to: entry.reply_to,
-        durability: entry.durability,
-    })
+    let OutboxEntry { id, content, reply_to, purpose, durability, .. } = entry.clone();
+    match purpose {
+        Purpose::Message => Command::Publish(Publish { id, content, reply_to, durability }),
+        Purpose::Note => Command::Note(Note { id, content, reply_to, durability }),
+        Purpose::Change(change) => Command::Amend(Amend { id, change, durability }),
+    }
 }
 
 /// After these codes the old id leads nowhere; nothing was stored under it, or nobody can tell.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a rig that cannot be set up ends the test")]
 
+mod changing;
 mod connecting;
 mod exactly_once;
 mod following;

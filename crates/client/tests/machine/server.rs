@@ -5,12 +5,13 @@ use duet_client::machine::LaneId;
 use duet_protocol::{
     ClientMessageId, Code, Command, ConversationId, Delivery, DisplayName, Event, EventBody, Limits,
     Position, Refusal, Resumed, SessionId, Subject, TenantName, UserId, Welcome,
+    amend::{Amend, Change, Delete, Edit, Note, React},
     command::{Durability, Open, Page, Publish, Start},
     delivery::{
         Authenticated, Availability, CaughtUp, Connectivity, ConversationKind, Created, Done, HistoryPage,
         Member, Opened, Pong, Presence, Published, Status, Unsubscribed,
     },
-    event::{Content, Message},
+    event::{Content, Deleted, Edited, Message, Private, Reacted},
     hello::Role,
 };
 use std::collections::BTreeMap;
@@ -92,7 +93,18 @@ impl Server {
             Command::SetAvailability(s) => vec![Delivery::Done(Done { request: s.request })],
             Command::Assign(a) => vec![Delivery::Done(Done { request: a.request })],
             Command::Open(open) => self.open(lanes, lane, &open),
-            Command::Publish(publish) => return self.publish(lanes, lane, publish),
+            Command::Publish(Publish { id, content, reply_to, .. }) => {
+                let body = EventBody::Message(Message { id, content, reply_to });
+                return self.publish(lanes, lane, id, &body);
+            }
+            Command::Note(note) => {
+                let Note { id, content, reply_to, .. } = note;
+                let (kind, body) = EventBody::Message(Message { id, content, reply_to }).encode();
+                return self.publish(lanes, lane, id, &EventBody::Private(Private { kind, body }));
+            }
+            Command::Amend(Amend { id, change, .. }) => {
+                return self.publish(lanes, lane, id, &changed(id, change));
+            }
             Command::HistoryRequest(h) => {
                 let log = self.logs.entry(h.conversation).or_default();
                 let before = match h.page {
@@ -118,7 +130,8 @@ impl Server {
     pub(crate) fn say(&mut self, lanes: &Lanes, id: ConversationId, text: &str) -> Vec<(LaneId, Delivery)> {
         let number = self.logs.get(&id).map_or(0, Vec::len) as u64;
         let message = ClientMessageId::new(number, *b"0123456789");
-        let event = self.append(id, OTHER, message, Content::text(text), None);
+        let body = Message { id: message, content: Content::text(text), reply_to: None };
+        let event = self.append(id, OTHER, &EventBody::Message(body));
         subscribers(lanes, id).map(|lane| (lane, Delivery::Event(event.clone()))).collect()
     }
 
@@ -192,15 +205,21 @@ impl Server {
         answers
     }
 
-    fn publish(&mut self, lanes: &Lanes, lane: LaneId, publish: Publish) -> Vec<(LaneId, Delivery)> {
+    fn publish(
+        &mut self,
+        lanes: &Lanes,
+        lane: LaneId,
+        said: ClientMessageId,
+        body: &EventBody,
+    ) -> Vec<(LaneId, Delivery)> {
         if let Some(mut refusal) = self.refusals.pop() {
-            refusal.subject = Subject::Message(publish.id);
+            refusal.subject = Subject::Message(said);
             return vec![(lane, Delivery::Refused(refusal))];
         }
         let Some(id) = lanes.0.get(&lane).copied() else { return vec![] };
         let published = |seq, duplicate| {
             Delivery::Published(Published {
-                id: publish.id,
+                id: said,
                 seq,
                 at_ms: self.now_ms,
                 durability: Durability::Accepted,
@@ -208,13 +227,13 @@ impl Server {
                 duplicate,
             })
         };
-        if let Some((_, seq)) = self.known.get(&publish.id) {
+        if let Some((_, seq)) = self.known.get(&said) {
             return vec![(lane, published(*seq, true))];
         }
         let seq = self.logs.get(&id).map_or(0, Vec::len) as u64 + 1;
         let answer = published(seq, false);
-        let event = self.append(id, ME, publish.id, publish.content, publish.reply_to);
-        self.known.insert(publish.id, (id, seq));
+        let event = self.append(id, ME, body);
+        self.known.insert(said, (id, seq));
         // Both orders of answer and event are allowed; the number decides which this one takes.
         let mut out: Vec<_> = subscribers(lanes, id).map(|to| (to, Delivery::Event(event.clone()))).collect();
         let at = if seq.is_multiple_of(2) { 0 } else { out.len() };
@@ -222,20 +241,21 @@ impl Server {
         out
     }
 
-    fn append(
-        &mut self,
-        id: ConversationId,
-        author: &str,
-        message: ClientMessageId,
-        content: Content,
-        reply_to: Option<u64>,
-    ) -> Event {
+    fn append(&mut self, id: ConversationId, author: &str, body: &EventBody) -> Event {
         let log = self.logs.entry(id).or_default();
-        let (kind, body) = EventBody::Message(Message { id: message, content, reply_to }).encode();
+        let (kind, body) = body.encode();
         let author = Some(UserId::parse(author).unwrap());
         let event = Event { seq: log.len() as u64 + 1, at_ms: self.now_ms, author, kind, body };
         log.push(event.clone());
         event
+    }
+}
+
+fn changed(id: ClientMessageId, change: Change) -> EventBody {
+    match change {
+        Change::Edit(Edit { target, content }) => EventBody::Edited(Edited { id, target, content }),
+        Change::Delete(Delete { target }) => EventBody::Deleted(Deleted { id, target }),
+        Change::React(React { target, emoji, on }) => EventBody::Reacted(Reacted { id, target, emoji, on }),
     }
 }
 
