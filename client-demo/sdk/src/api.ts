@@ -4,6 +4,7 @@
  * Promises of the whole surface: callbacks run in order, one at a time, never inside a call of the application; a
  * callback that throws does not stop the others; whatever rejects does so with a `DuetError`.
  */
+import type { Calls } from './api-calls';
 import type { Conversation } from './api-conversation';
 import type { DuetError } from './errors';
 import type {
@@ -267,7 +268,7 @@ export interface NewConversation {
 }
 
 /** A client of one user. */
-export interface DuetClient {
+export interface DuetClient extends Calls {
   readonly state: ClientState;
   /** Known once connected. */
   readonly me: Me | undefined;

@@ -13,7 +13,9 @@ import type {
   NewConversation,
   PresenceWatch,
 } from './api';
+import type { CallAnswer, CallOptions, ServedMethods } from './api-calls';
 import { Emitter } from './emitter';
+import { CallsFace } from './face/calls';
 import { ChatFace } from './face/chat';
 import { ConversationFace } from './face/conversation';
 import { AvailabilityFace, InboxFace, PresenceFace } from './face/follow';
@@ -32,6 +34,7 @@ export class Client implements DuetClient {
   readonly presence: PresenceWatch;
   readonly availability: AvailabilityControl;
   readonly #driver: Driver;
+  readonly #calls: CallsFace;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #known = new Map<string, Conversation>();
 
@@ -42,6 +45,7 @@ export class Client implements DuetClient {
     const list = isList(endpoints) ? endpoints : [endpoints];
     const touched = parts ?? browserParts(namespace, persist, browserDial(options, namespace, this));
     this.#driver = new Driver(list, options, this.#emitter, touched);
+    this.#calls = new CallsFace(this.#driver);
     hooks.made?.(this, this.#driver);
     this.conversations = new InboxFace(this.#driver);
     this.presence = new PresenceFace(this.#driver);
@@ -113,6 +117,14 @@ export class Client implements DuetClient {
       );
     });
     return this.conversation(created);
+  }
+
+  call(method: string, question: unknown, options?: CallOptions): Promise<CallAnswer> {
+    return this.#calls.call(method, question, options);
+  }
+
+  serve(methods: ServedMethods): Promise<void> {
+    return this.#calls.serve(methods);
   }
 
   on<K extends keyof ClientEvents>(event: K, listener: (data: ClientEvents[K]) => void): () => void {

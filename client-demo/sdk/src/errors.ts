@@ -22,6 +22,18 @@ export class DuetError extends Error {
   }
 }
 
+/** A service's own no to a call; thrown by a method that is served, it is what the caller gets. */
+export class ServiceFailure extends DuetError {
+  /** The application's number, none of Duet's. */
+  readonly failure: number;
+
+  constructor(failure: number, message: string) {
+    super(0, message);
+    this.name = 'service_failure';
+    this.failure = failure;
+  }
+}
+
 /** Thrown by `getToken` when the user may not connect at all: the client goes to `failed` and stays there. */
 export class UnauthorizedError extends Error {
   constructor(message = 'the user may not connect') {

@@ -8,6 +8,7 @@ import { DuetError } from '../errors';
 import type { Effect, SavedPosition } from '../machine/effect';
 import { Endpoints, resolve } from '../machine/endpoints';
 import { Machine } from '../machine/machine';
+import type { CallAsked } from '../protocol/call';
 import { randomUuid } from '../protocol/ids';
 import { Code } from '../protocol/reject';
 import type { Position } from '../values';
@@ -33,6 +34,8 @@ interface Call {
 /** The machine's hands. */
 export class Driver {
   readonly machine: Machine;
+  /** Who answers calls here, if anybody. */
+  calls: { asked(question: CallAsked): void; ended(call: number): void } | undefined;
   readonly #options: ClientOptions;
   readonly #parts: Parts;
   readonly #emitter: Emitter<ClientEvents>;
@@ -248,6 +251,12 @@ export class Driver {
         this.#positionsTimer ??= setTimeout(() => {
           this.#writePositions();
         }, POSITIONS_EVERY_MS);
+        break;
+      case 'asked':
+        this.calls?.asked(effect.question);
+        break;
+      case 'callEnded':
+        this.calls?.ended(effect.call);
         break;
       case 'storeMessage':
         store.put({ tab: this.#belongings.tab, entry: effect.entry });

@@ -6,6 +6,7 @@
 import type { ClientEvents, TokenReason, Transport } from '../api';
 import type { DuetError } from '../errors';
 import type { Durability } from '../protocol/command';
+import type { CallAsked } from '../protocol/call';
 import { type Command, encodeCommand } from '../protocol/command';
 import type { Content } from '../protocol/event';
 import type { Act } from './acts';
@@ -89,6 +90,9 @@ export type Effect =
   | { readonly type: 'savePosition'; readonly position: SavedPosition }
   | { readonly type: 'storeMessage'; readonly entry: OutboxEntry }
   | { readonly type: 'dropMessage'; readonly id: string }
+  /** Somebody asks this service; or waits no longer for its answer. */
+  | { readonly type: 'asked'; readonly question: CallAsked }
+  | { readonly type: 'callEnded'; readonly call: number }
   | { readonly type: 'emit'; readonly event: Emission }
   | { readonly type: 'settle'; readonly call: number; readonly value: unknown }
   | { readonly type: 'refuse'; readonly call: number; readonly error: DuetError };

@@ -15,6 +15,7 @@ import { capability, type Welcome } from '../protocol/hello';
 import { Code } from '../protocol/reject';
 import type { Availability, HistoryPage, Me } from '../values';
 import { proofOf } from './backoff';
+import { Calls } from './calls';
 import { Connection, TOKEN_REQUEST } from './connection';
 import { Conversations } from './conversations';
 import { presence } from './convert';
@@ -48,6 +49,8 @@ export interface RequestOptions {
   readonly bulk?: boolean;
   /** May be sent again on the next connection; default `true`. */
   readonly repeatable?: boolean;
+  /** How long it may take, waiting for a connection included, milliseconds. */
+  readonly withinMs?: number;
   /** Makes the call's value of the answer. */
   readonly done?: (answer: unknown) => unknown;
 }
@@ -62,6 +65,7 @@ export class Machine {
   readonly inbox: InboxList;
   readonly presences: Presences;
   readonly typing: Typing;
+  readonly calls: Calls;
   me: Me | undefined;
   /** What both sides of the last connection could. */
   capabilities = 0n;
@@ -99,6 +103,13 @@ export class Machine {
     this.inbox = new InboxList(out);
     this.presences = new Presences(out);
     this.typing = new Typing(out);
+    this.calls = new Calls(
+      out,
+      (now, build, call, options) => {
+        this.request(now, build, call, options);
+      },
+      () => this.me === undefined || (this.capabilities & capability.CALLS) !== 0n,
+    );
   }
 
   /** Whose messages these are: `tenant/user`; empty until that is known. */
@@ -267,6 +278,7 @@ export class Machine {
     if (this.inbox.wanted) this.watchInbox(now, true, NOBODY);
     if (this.presences.wanted.size > 0) this.watchPresence(now, NOBODY);
     if (this.#idle) this.idle(now, true);
+    this.calls.welcomed(now, NOBODY);
     this.conversations.welcomed(now);
     this.#flush();
   }
@@ -321,6 +333,13 @@ export class Machine {
         break;
       case 'Refused':
         this.#refused(now, lane, delivery);
+        break;
+      case 'Answered':
+        this.#requests.done(delivery.body.request, delivery.body.outcome);
+        break;
+      case 'CallAsked':
+      case 'CallEnded':
+        this.calls.heard(delivery);
         break;
       case 'Draining':
         this.connection.draining(now, delivery.body);

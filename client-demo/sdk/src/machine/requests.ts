@@ -45,7 +45,7 @@ export class Requests {
     now: number,
     build: (request: number) => Command,
     outcome: Outcome,
-    options: { readonly bulk?: boolean; readonly repeatable?: boolean } = {},
+    options: { readonly bulk?: boolean; readonly repeatable?: boolean; readonly withinMs?: number } = {},
   ): void {
     if (this.#open.size >= REQUESTS_MAX) {
       outcome.refused(new DuetError(Code.LIMIT_REACHED, 'too many requests are waiting'));
@@ -57,7 +57,7 @@ export class Requests {
       build,
       bulk: options.bulk ?? false,
       repeatable: options.repeatable ?? true,
-      deadline: now + ANSWER_WITHIN_MS,
+      deadline: now + (options.withinMs ?? ANSWER_WITHIN_MS),
       sent: false,
     });
   }

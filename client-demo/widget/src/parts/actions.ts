@@ -5,6 +5,7 @@
 import { Ellipsis, Pencil, Reply, Trash2 } from 'lucide';
 import type { IconNode } from 'lucide';
 import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
+import { styleMap } from 'lit/directives/style-map.js';
 import type { TextKey } from '../text/en';
 import { Localized, texts } from '../text/locale';
 import { icon } from './icons';
@@ -58,7 +59,6 @@ export class DuetActions extends LitElement {
         position: absolute;
         z-index: 2;
         inset-block-end: calc(100% + 4px);
-        inset-inline-start: 0;
         inline-size: max-content;
         padding: 4px;
         border: 1px solid var(--line);
@@ -66,9 +66,6 @@ export class DuetActions extends LitElement {
         background: var(--surface);
         box-shadow: var(--float);
         font-size: 14px;
-      }
-      .menu.end {
-        inset-inline: auto 0;
       }
       .menu.below {
         inset-block: calc(100% + 4px) auto;
@@ -140,7 +137,7 @@ export class DuetActions extends LitElement {
     stop: { type: Boolean },
     open: { type: Boolean, reflect: true },
     below: { state: true },
-    end: { state: true },
+    shift: { state: true },
   };
   declare label: string;
   /** What this reader may do. */
@@ -149,13 +146,13 @@ export class DuetActions extends LitElement {
   declare stop: boolean;
   declare open: boolean;
   declare below: boolean;
-  declare end: boolean;
+  declare shift: number;
 
   constructor() {
     super();
     this.label = '';
     this.may = [];
-    this.end = false;
+    this.shift = 0;
     this.stop = false;
     this.open = false;
     this.below = false;
@@ -190,8 +187,12 @@ export class DuetActions extends LitElement {
   }
 
   #menu(): TemplateResult {
-    const side = `${this.end ? 'end' : ''} ${this.below ? 'below' : ''}`;
-    return html`<div class="menu ${side}" role="menu" @keydown=${this.#onKey}>
+    return html`<div
+      class="menu ${this.below ? 'below' : ''}"
+      style=${styleMap({ 'inset-inline-start': `${this.shift}px` })}
+      role="menu"
+      @keydown=${this.#onKey}
+    >
       ${this.may.includes('react') ? html`<div class="row">${REACTIONS.map(emoji => this.#reaction(emoji))}</div>` : nothing}
       ${this.#item('reply', Reply, 'actions.reply')} ${this.#item('edit', Pencil, 'actions.edit')}
       ${this.#item('delete', Trash2, 'actions.delete')}
@@ -234,7 +235,7 @@ export class DuetActions extends LitElement {
     this.below = top - (list?.top ?? 0) < ROOM_PX;
     const isLeftToRight = getComputedStyle(this).direction === 'ltr';
     const room = isLeftToRight ? (list?.right ?? innerWidth) - left : right - (list?.left ?? 0);
-    this.end = room < WIDE_PX;
+    this.shift = Math.min(0, room - WIDE_PX);
     this.open = !this.open;
   };
 
