@@ -37,6 +37,11 @@ pub fn frame(input: &[u8]) {
         let encoded = Frame::encode(frame.kind, &frame.body);
         let again = read(&encoded, encoded.len());
         assert_eq!(again, (vec![frame.clone()], Ok(())), "a frame read from its own encoding differs");
+        if let Some(Ok(inflated)) = frame.inflate() {
+            let bytes: usize = inflated.iter().map(|frame| frame.body.len() + 2).sum();
+            let bound = duet_protocol::deflate::INFLATED_BYTES_MAX;
+            assert!(bytes <= bound, "a few bytes inflated to {bytes}");
+        }
         if let Some(Ok((lane, inner))) = frame.unwrap_lane() {
             let (_, bare) = Frame::split(&Frame::encode(inner.kind, &inner.body));
             let wrapped = [lane_prefix(lane, bare.len()), bare].concat();
