@@ -56,25 +56,27 @@ process.stdout.write(
 process.exit(verdict.failed === undefined ? 0 : 1);
 
 async function soak() {
-  const wires = await Promise.all(Array.from({ length: WIRES }, pairOfWires));
+  const wires = await Promise.all(Array.from({ length: WIRES }, threeWires));
   const people = await crowd(wires);
   say(`${people.length} clients: ${describe(people)}`);
   await inGroups(people, 10, person => person.ready());
   const rooms = await settle(people);
   say(`${rooms.length} rooms; the weather begins`);
-  for (const { udp, tcp } of wires) await Promise.all([udp.weather(RAIN), tcp.weather(RAIN)]);
+  await every(wires, wire => wire.weather(RAIN));
   const until = performance.now() + options.seconds * 1_000;
   await Promise.all([storm(wires, until), kills(until), ...people.map(person => talk(person, until))]);
-  for (const { udp, tcp } of wires) await Promise.all([udp.weather(), tcp.weather()]);
+  await every(wires, wire => wire.weather());
   say(`the weather is over: ${counts.sent} sent`);
   return judge(rooms, people);
 }
 
-async function pairOfWires(_, i) {
+async function threeWires(_, i) {
   const { clients, dev } = world.server;
+  const seed = options.seed + i;
   return {
-    udp: await world.wires.open(clients, options.seed + i),
-    tcp: await world.wires.open(dev, options.seed + i),
+    udp: await world.wires.open(clients, seed),
+    tcp: await world.wires.open(dev, seed),
+    streams: await world.wires.open(clients, seed, { streamsOnly: true }),
   };
 }
 
@@ -125,22 +127,22 @@ async function talk(person, until) {
 async function storm(wires, until) {
   while (performance.now() < until) {
     await sleep(500 + 1_500 * chance.unit());
-    const { udp, tcp } = wires[chance.below(wires.length)];
+    const { udp, tcp, streams } = wires[chance.below(wires.length)];
     const accident = chance.below(4);
     if (accident === 0) {
       counts.resets += 1;
-      await tcp.reset();
+      await Promise.all([tcp.reset(), streams.reset()]);
     } else if (accident === 1) {
       counts.halves += 1;
-      await tcp.halfOpen();
+      await Promise.all([tcp.halfOpen(), streams.halfOpen()]);
     } else if (accident === 2) {
       counts.rebinds += 1;
       await udp.rebind();
     } else {
       counts.cuts += 1;
-      await Promise.all([udp.cut(), tcp.cut()]);
+      await every([{ udp, tcp, streams }], wire => wire.cut());
       await sleep(CUT_MS_MAX * chance.unit());
-      await Promise.all([udp.heal(), tcp.heal()]);
+      await every([{ udp, tcp, streams }], wire => wire.heal());
     }
   }
 }
@@ -211,6 +213,11 @@ function describe(people) {
   const by = new Map();
   for (const { lane } of people) by.set(lane, (by.get(lane) ?? 0) + 1);
   return [...by].map(([lane, number]) => `${number} ${lane}`).join(', ');
+}
+
+/** Does it with every single wire. */
+async function every(wires, work) {
+  await Promise.all(wires.flatMap(({ udp, tcp, streams }) => [udp, tcp, streams]).map(work));
 }
 
 async function inGroups(people, size, work) {

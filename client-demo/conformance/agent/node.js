@@ -32,7 +32,7 @@ function parts(name, options, { store }) {
   if (store === undefined) return undefined;
   const areas = { tab: folder(join(store, 'tab')), device: folder(join(store, 'device')) };
   return {
-    ...browserParts(name, false, browserDial(options, name)),
+    ...browserParts(name, false, browserDial(options, name, areas)),
     areas,
     store: new OutboxStore(name, areas.tab, false),
   };

@@ -12,17 +12,25 @@ const RUST =
 /** Node keeps its WebSocket behind a switch until version 22. */
 const SWITCHES = Number(process.versions.node.split('.')[0]) < 22 ? ['--experimental-websocket'] : [];
 
-/** All lanes, by name. `udp`: its carrier; `ends`: what kills a client as a crash would, and keeps what it stored. */
+/** All lanes, by name. `udp`: what carries it; `requests`: it is many
+ * requests, of which each may break; `full`: only in the full run. */
 export const LANES = {
   'rust/quic': { sdk: 'rust', host: 'rust', transport: 'quic', udp: true },
+  'rust/websocket': { sdk: 'rust', host: 'rust', transport: 'websocket', udp: false },
   'node/websocket': { sdk: 'ts', host: 'node', transport: 'websocket', udp: false },
+  'node/sse': { sdk: 'ts', host: 'node', transport: 'sse', udp: false, requests: true, full: true },
+  'node/poll': { sdk: 'ts', host: 'node', transport: 'poll', udp: false, requests: true, full: true },
   'chromium/webtransport': { sdk: 'ts', host: 'chromium', transport: 'webtransport', udp: true },
-  'chromium/websocket': { sdk: 'ts', host: 'chromium', transport: 'websocket', udp: false },
+  'chromium/websocket': { sdk: 'ts', host: 'chromium', transport: 'websocket', udp: false, full: true },
+  'chromium/sse': { sdk: 'ts', host: 'chromium', transport: 'sse', udp: false, requests: true, full: true },
+  'chromium/poll': { sdk: 'ts', host: 'chromium', transport: 'poll', udp: false, requests: true, full: true },
 };
 
-/** What a client of this lane is told about where to dial: `clients` is the server's port, `dev` its plain HTTP one. */
-export function dialling({ host, transport }, { clients, dev, certificate }) {
-  if (host === 'rust') return { endpoints: [clients], certificate, transport };
+/** What a client of this lane is told about where to dial: `clients` is the server's port, `streams` the
+ * same where UDP is swallowed, `dev` its plain HTTP one. */
+export function dialling({ host, transport }, { clients, streams, dev, certificate }) {
+  // The Rust SDK has one port, and finds out by itself that UDP does not pass.
+  if (host === 'rust') return { endpoints: [transport === 'websocket' ? streams : clients], certificate };
   const endpoint = {
     url: `https://${clients}`,
     webSocket: `ws://${dev}/duet/v1/ws`,

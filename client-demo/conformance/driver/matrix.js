@@ -7,6 +7,7 @@ export function cells(laws, lanes, { full, only, lane: part }) {
   return wanted.flatMap(law => {
     return lanes
       .filter(lane => part === undefined || lane.includes(part))
+      .filter(lane => full || part !== undefined || !LANES[lane].full)
       .map(lane => {
         const skipped = reason(law, lane) ?? (law.full && !full ? 'in the full run' : undefined);
         return { law, lane, skipped };
@@ -16,9 +17,15 @@ export function cells(laws, lanes, { full, only, lane: part }) {
 
 /** Why a law says nothing about a lane; nothing if it does. */
 function reason({ except, only }, lane) {
-  const { host, transport, udp } = LANES[lane];
+  const { host, transport, udp, requests } = LANES[lane];
   if (only !== undefined && !only.includes(lane)) return `only ${only.join(', ')}`;
-  return except[lane] ?? except[host] ?? except[transport] ?? except[udp ? 'udp' : 'tcp'];
+  return (
+    except[lane] ??
+    except[host] ??
+    except[transport] ??
+    (requests ? except.requests : undefined) ??
+    except[udp ? 'udp' : 'tcp']
+  );
 }
 
 /** The table: a clause passes on a lane when every law that names it passed there. */

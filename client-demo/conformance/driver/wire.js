@@ -9,9 +9,10 @@ const BINARY =
 export class Wires {
   #process = new Process(BINARY, []);
 
-  /** A wire to `to` (`host:port`); the same seed meets the same chances. */
-  async open(to, seed = 1) {
-    const { wire, address } = await this.#process.dialogue.ask({ do: 'open', to, seed });
+  /** A wire to `to` (`host:port`); the same seed meets the same chances. `streamsOnly`: in a network that swallows UDP. */
+  async open(to, seed = 1, { streamsOnly = false } = {}) {
+    const order = { do: 'open', to, seed, streams_only: streamsOnly };
+    const { wire, address } = await this.#process.dialogue.ask(order);
     return new Wire(this.#process.dialogue, wire, address);
   }
 
@@ -44,6 +45,11 @@ class Wire {
 
   heal() {
     return this.#order({ do: 'heal' });
+  }
+
+  /** Whether UDP passes at all; TCP does. */
+  datagrams(pass) {
+    return this.#order({ do: 'datagrams', pass });
   }
 
   /** RST to both ends of every connection. */

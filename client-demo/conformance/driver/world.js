@@ -38,8 +38,9 @@ export class World {
       const { clients, dev } = world.server;
       world.udp = await world.wires.open(clients, seed);
       world.tcp = await world.wires.open(dev, seed);
+      world.streams = await world.wires.open(clients, seed, { streamsOnly: true });
       /** The one that the subject's carrier goes through. */
-      world.wire = world.lane.udp ? world.udp : world.tcp;
+      world.wire = wireOf(world);
       world.#key = await readFile(join(world.server.data, 'dev-tenant.key'), 'utf8');
       return world;
     } catch (error) {
@@ -76,9 +77,7 @@ export class World {
   ) {
     const lane = direct ? LANES['rust/quic'] : { ...this.lane, ...(transport ? { transport } : {}) };
     const { clients, dev, certificate } = this.server;
-    const places = direct
-      ? { clients, dev, certificate }
-      : { clients: this.udp.address, dev: this.tcp.address, certificate };
+    const places = direct ? { clients, dev, certificate } : addresses(this, certificate);
     const person = new Person(name, undefined, {}, () => ({ token: this.mint(user, { role }) }));
     const agent = await this.#agents.start(lane.host, line => person.take(line));
     const store = lane.host === 'chromium' ? 'the browser' : join(this.#dir, name);
@@ -96,7 +95,7 @@ export class World {
     const byName = new Map();
     const agent = await this.#agents.start(LANES[lane].host, line => byName.get(line.client)?.take(line));
     const { certificate } = this.server;
-    const places = { clients: wires.udp.address, dev: wires.tcp.address, certificate };
+    const places = addresses(wires, certificate);
     return names.map(name => {
       const whole = { ...dialling(LANES[lane], places), quiet: true, ...options };
       const person = new Person(name, agent, whole, () => ({ token: this.mint(name) }));
@@ -164,11 +163,20 @@ export class World {
     await watcher.hears('presence.updated', { user, connectivity: 'offline' }, 45_000);
   }
 
-  /** The wire takes everything down that stands: a cut for datagrams until both ends have noticed, a reset for TCP. */
+  /** The wire takes everything down that stands: a reset for TCP, and a cut where single packets or requests may break without harm. */
   async drop(person) {
     person.mark();
-    if (this.lane.udp) await this.wire.cut();
-    else await this.wire.reset();
-    await person.hears('state', { current: ['reconnecting', 'connecting'] });
+    if (this.lane.udp || this.lane.requests) await this.wire.cut();
+    if (!this.lane.udp) await this.wire.reset();
+    await person.hears('state', { current: ['reconnecting', 'connecting'] }, 30_000);
   }
+}
+
+function addresses({ udp, tcp, streams }, certificate) {
+  return { clients: udp.address, streams: streams.address, dev: tcp.address, certificate };
+}
+
+function wireOf({ lane: { udp, host }, ...wires }) {
+  if (udp) return wires.udp;
+  return host === 'rust' ? wires.streams : wires.tcp;
 }

@@ -1,4 +1,5 @@
 /** Every law of the suite. */
+import changing from './changing.js';
 import networks from './networks.js';
 import presence from './presence.js';
 import refusals from './refusals.js';
@@ -11,6 +12,7 @@ import tokens from './tokens.js';
 export const LAWS = [
   ...states,
   ...sending,
+  ...changing,
   ...resuming,
   ...networks,
   ...tokens,

@@ -83,7 +83,7 @@ export default [
   law(
     'a reset is noticed at once',
     ['C-SILENCE-3', 'C-RETRY-1'],
-    { except: { udp: 'QUIC has no reset by the network' } },
+    { except: { udp: 'QUIC has no reset by the network', requests: 'a request that breaks is made again' } },
     async world => {
       const { subject, other, room } = await world.two();
       subject.mark();
@@ -134,7 +134,8 @@ export default [
       await subject.reached(sent, ...STORED);
       await world.agree(room, subject, other);
       if (world.lane.udp) subject.never('state');
-      else assert.equal((await subject.hears('state', { current: 'connected' })).resumed, true);
+      else if (!world.lane.requests)
+        assert.equal((await subject.hears('state', { current: 'connected' })).resumed, true);
     },
   ),
 
@@ -156,18 +157,19 @@ export default [
   law(
     'where UDP does not pass the client goes on over WebSocket by itself',
     ['C-TRANSPORT-1', 'C-RESUME-6'],
-    { only: ['chromium/webtransport'] },
+    { only: ['rust/quic', 'chromium/webtransport'] },
     async world => {
       const [subject, other] = await Promise.all([
         world.join('subject', { transport: 'auto' }),
         world.join('other', { direct: true }),
       ]);
       const room = await world.room(subject, other);
-      assert.equal(subject.told('state', { current: 'connected' })[0].transport, 'webtransport');
+      assert.equal((await subject.do('info')).transport, world.lane.transport);
       subject.mark();
-      await world.udp.cut();
+      await world.udp.datagrams(false);
       const [sent] = await subject.say(room, 'by another way');
-      const back = await subject.hears('state', { current: 'connected', transport: 'websocket' }, 45_000);
+      const back = await subject.hears('state', { current: 'connected' }, 45_000);
+      assert.equal((await subject.do('info')).transport, 'websocket');
       assert.equal(back.resumed, true, 'the session is the same over another carrier');
       await subject.reached([sent], ...STORED);
       await world.agree(room, subject, other);

@@ -137,7 +137,7 @@ export default [
   law(
     'a session that the server has lost is told, and messages go on',
     ['C-DISC-2'],
-    { settings: ['limits.session_ttl_ms=1000', 'limits.presence_grace_ms=1000'] },
+    { settings: ['limits.session_ttl_ms=1000', 'limits.presence_grace_ms=3000'] },
     async world => {
       const { subject, other, room } = await world.two();
       await world.wire.cut();

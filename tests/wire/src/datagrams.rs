@@ -32,6 +32,9 @@ pub(crate) async fn carry(front: UdpSocket, settings: watch::Receiver<Settings>)
     while settings.has_changed().is_ok() {
         // An error is an answer to what was sent to a caller that is gone.
         let Ok((length, caller)) = front.recv_from(&mut buffer).await else { continue };
+        if !settings.borrow().datagrams {
+            continue;
+        }
         let datagram = Bytes::copy_from_slice(&buffer[..length]);
         flows.retain(|_, flow| !flow.is_closed());
         if !flows.contains_key(&caller) && flows.len() < FLOWS_MAX {

@@ -115,6 +115,20 @@ async fn a_cut_loses_datagrams_and_only_delays_what_tcp_carries() {
 }
 
 #[tokio::test]
+async fn a_network_without_udp_swallows_datagrams_and_carries_tcp() {
+    let (there, here) = (udp_echo().await, tcp_echo().await);
+    let (datagrams, streams) =
+        (Wire::without_datagrams(there, 1).await.unwrap(), Wire::without_datagrams(here, 1).await.unwrap());
+    let socket = caller(&datagrams).await;
+    assert_eq!(asks(&socket, NEVER).await, None);
+    datagrams.pass_datagrams(true);
+    assert!(asks(&socket, PATIENCE).await.is_some());
+    let mut stream = TcpStream::connect(streams.address()).await.unwrap();
+    says(&mut stream, b"one").await;
+    assert_eq!(hears(&mut stream, 3).await, b"one");
+}
+
+#[tokio::test]
 async fn a_reset_breaks_what_stands_and_new_connections_work() {
     let wire = Wire::to(tcp_echo().await, 1).await.unwrap();
     let mut stream = TcpStream::connect(wire.address()).await.unwrap();

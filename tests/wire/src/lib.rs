@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     /// Grows with every [`Wire::rebind`].
     pub(crate) rebinds: u64,
     pub(crate) seed: u64,
+    /// Whether datagrams pass at all.
+    pub(crate) datagrams: bool,
 }
 
 impl Wire {
@@ -70,10 +72,22 @@ impl Wire {
     /// # Errors
     /// When no port is free for UDP and TCP alike.
     pub async fn to(to: SocketAddr, seed: u64) -> io::Result<Self> {
+        Self::begin(to, seed, true).await
+    }
+
+    /// The same in a network that swallows UDP, as many do.
+    ///
+    /// # Errors
+    /// As [`Wire::to`].
+    pub async fn without_datagrams(to: SocketAddr, seed: u64) -> io::Result<Self> {
+        Self::begin(to, seed, false).await
+    }
+
+    async fn begin(to: SocketAddr, seed: u64, pass: bool) -> io::Result<Self> {
         let (datagrams, streams) = sockets().await?;
         let address = datagrams.local_addr()?;
         let (up, down) = (Weather::default(), Weather::default());
-        let begin = Settings { to, up, down, resets: 0, half_opens: 0, rebinds: 0, seed };
+        let begin = Settings { to, up, down, resets: 0, half_opens: 0, rebinds: 0, seed, datagrams: pass };
         let (settings, seen) = watch::channel(begin);
         let tasks = [
             tokio::spawn(datagrams::carry(datagrams, seen.clone())),
@@ -103,6 +117,11 @@ impl Wire {
     /// Holds everything both ways, or lets it pass again; other weather is as it was.
     pub fn cut(&self, cut: bool) {
         self.settings.send_modify(|settings| (settings.up.hold, settings.down.hold) = (cut, cut));
+    }
+
+    /// Whether UDP passes at all from now on; TCP does all the same.
+    pub fn pass_datagrams(&self, pass: bool) {
+        self.settings.send_modify(|settings| settings.datagrams = pass);
     }
 
     /// Another server for new connections and for all datagrams.

@@ -4,7 +4,8 @@
 //! ```text
 //!  → {"call":1,"do":"open","to":"127.0.0.1:4433","seed":7}      ← {"call":1,"wire":1,"address":"127.0.0.1:40001"}
 //!  → {"call":2,"do":"set","wire":1,"way":"both","weather":{"loss":0.05,"delay_ms":20}}            ← {"call":2}
-//!  → {"call":3,"do":"reset","wire":1}    also: cut, heal, half_open, rebind, aim (with "to"), close
+//!  → {"call":3,"do":"reset","wire":1}    also: cut, heal, half_open, rebind, aim (with "to"),
+//!    datagrams (with "pass"), close
 //! ```
 //! What cannot be done is answered with `"error"`.
 
@@ -31,6 +32,9 @@ enum What {
         to: SocketAddr,
         #[serde(default)]
         seed: u64,
+        /// UDP is swallowed for as long as the wire stands.
+        #[serde(default)]
+        streams_only: bool,
     },
     Set {
         way: Way,
@@ -38,6 +42,9 @@ enum What {
     },
     Cut,
     Heal,
+    Datagrams {
+        pass: bool,
+    },
     Aim {
         to: SocketAddr,
     },
@@ -73,7 +80,7 @@ struct Wires {
 impl Wires {
     async fn obey(&mut self, Order { call, wire, what }: Order) -> Value {
         let done = match what {
-            What::Open { to, seed } => return self.open(call, to, seed).await,
+            What::Open { to, seed, streams_only } => return self.open(call, to, seed, streams_only).await,
             What::Close => self.standing.remove(&wire).is_some(),
             other => match self.standing.get(&wire) {
                 Some(standing) => {
@@ -86,8 +93,10 @@ impl Wires {
         if done { json!({ "call": call }) } else { json!({ "call": call, "error": "no such wire" }) }
     }
 
-    async fn open(&mut self, call: u64, to: SocketAddr, seed: u64) -> Value {
-        match Wire::to(to, seed).await {
+    async fn open(&mut self, call: u64, to: SocketAddr, seed: u64, streams_only: bool) -> Value {
+        let wire =
+            if streams_only { Wire::without_datagrams(to, seed).await } else { Wire::to(to, seed).await };
+        match wire {
             Ok(wire) => {
                 self.last += 1;
                 let address = wire.address();
@@ -102,6 +111,7 @@ impl Wires {
 fn change(wire: &Wire, what: &What) {
     match what {
         What::Set { way, weather } => wire.set(*way, weather),
+        What::Datagrams { pass } => wire.pass_datagrams(*pass),
         What::Cut => wire.cut(true),
         What::Heal => wire.cut(false),
         What::Aim { to } => wire.aim(*to),

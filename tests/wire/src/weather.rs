@@ -28,6 +28,8 @@ pub struct Weather {
     /// How many datagrams are lost. Of TCP: how many segments of 1,400 bytes arrive only at their repetition, one
     /// round trip later ([`Weather::repeat_ms`]), which is the best that TCP can do.
     pub loss: f64,
+    /// What is not longer than this is never lost, bytes: to stall one conversation of large messages, and none of small ones.
+    pub spares_bytes: u32,
     /// What a lost TCP segment costs, milliseconds; 0 means twice the delay and jitter of this way, at least 20.
     pub repeat_ms: u32,
     /// How many datagrams arrive twice.
@@ -40,6 +42,12 @@ pub struct Weather {
     pub hold: bool,
     /// A connection's bytes are swallowed, and nobody is told; what comes after them is swallowed too, for good.
     pub swallow: bool,
+}
+
+impl Weather {
+    fn spares(&self, bytes: usize) -> bool {
+        u32::try_from(bytes).is_ok_and(|bytes| bytes <= self.spares_bytes)
+    }
 }
 
 /// One direction of one flow or connection.
@@ -72,6 +80,7 @@ impl Line {
             self.chance.happens(weather.reorder),
         );
         let behind = self.free_at.saturating_duration_since(now) > BURST;
+        let lost = lost && !weather.spares(bytes);
         if lost || weather.hold || weather.swallow || (weather.bytes_per_s > 0 && behind) {
             return [None, None];
         }
@@ -85,7 +94,7 @@ impl Line {
     pub(crate) fn segment(&mut self, weather: &Weather, now: Instant, bytes: usize) -> Instant {
         let mut arrives = self.leaves(weather, now, bytes) + self.travels(weather);
         for _ in 0..bytes.div_ceil(SEGMENT_BYTES) {
-            if self.chance.happens(weather.loss) {
+            if self.chance.happens(weather.loss) && !weather.spares(bytes) {
                 arrives += repetition(weather);
             }
         }
@@ -131,6 +140,17 @@ mod tests {
         assert_eq!(line.segment(&clear, now, 100), late, "what came behind waits");
         assert_eq!(line.datagram(&rain, now, 100), [None, None]);
         assert_eq!(line.datagram(&clear, now, 100), [Some(now + Duration::from_millis(10)), None]);
+    }
+
+    #[test]
+    fn what_is_small_is_spared_when_that_is_wanted_and_still_waits_behind_what_is_not() {
+        let rain = Weather { delay_ms: 10, loss: 1.0, spares_bytes: 500, ..Weather::default() };
+        let (mut line, now) = (Line::new(1), Instant::now());
+        assert_eq!(line.datagram(&rain, now, 501), [None, None]);
+        assert_eq!(line.datagram(&rain, now, 500), [Some(now + Duration::from_millis(10)), None]);
+        assert_eq!(line.segment(&rain, now, 500), now + Duration::from_millis(10));
+        assert_eq!(line.segment(&rain, now, 501), now + Duration::from_millis(30));
+        assert_eq!(line.segment(&rain, now, 500), now + Duration::from_millis(30));
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(crate) async fn obey(held: &Held, order: Value) {
         },
         "log" => say(&order, conversation(&order).map(|id| held.log(id))),
         "send" | "mark_read" | "keystroke" | "stop_typing" | "unsubscribe" | "idle" | "retry" | "discard"
-        | "outbox" | "connect" | "network_changed" => {
+        | "outbox" | "connect" | "network_changed" | "info" => {
             let outcome = at_once(&client, &what, &order).await;
             say(&order, outcome);
         }
@@ -110,6 +110,10 @@ async fn at_once(client: &Client, what: &str, order: &Value) -> Outcome {
             return Ok(shape::message(&sent));
         }
         "retry" => return client.retry(message_id(order)?).await.map(|sent| shape::message(&sent)),
+        "info" => {
+            let transport = client.info().transport.map(|transport| shape::word(&transport));
+            return Ok(json!({ "transport": transport }));
+        }
         "outbox" => {
             let waiting = client.outbox().await?;
             let ids: Vec<_> = waiting.iter().map(|entry| entry.id.to_string()).collect();

@@ -104,6 +104,6 @@ fn status_name(status: MessageStatus) -> String {
 }
 
 /// A variant's name in lower case, which is what the other SDKs call it.
-fn word(variant: &impl std::fmt::Debug) -> String {
+pub(crate) fn word(variant: &impl std::fmt::Debug) -> String {
     format!("{variant:?}").to_lowercase()
 }
