@@ -2,8 +2,15 @@
 //!
 //! Messages themselves lie in the store. Of a message that nobody deleted or reacted to nothing is kept here.
 
-use super::conversation::Conversation;
+use super::{
+    addition::Addition,
+    conversation::Conversation,
+    record::ConversationKey,
+    rows::RowKey,
+    state::{State, Tip},
+};
 use duet_protocol::{
+    UserId,
     codec::{Decode, Encode},
     ids::Emoji,
 };
@@ -112,6 +119,40 @@ impl Conversation {
     pub fn active_at_ms(&self, staff: bool) -> u64 {
         let shown_at_ms = self.aside.as_ref().and_then(|aside| aside.shown_at_ms).filter(|_| !staff);
         shown_at_ms.unwrap_or(self.head.active_at_ms)
+    }
+}
+
+impl State {
+    /// Something was added that is no message for everyone.
+    pub(super) fn add(&mut self, key: ConversationKey, author: &UserId, addition: &Addition, private: bool) {
+        let Tip { index, at_ms, .. } = self.tip;
+        let conversation = self.change(key);
+        let shown_at_ms = conversation.active_at_ms(false);
+        if let Addition::Note { .. } = addition {
+            conversation.count_message(at_ms, author);
+            conversation.count_note();
+        } else {
+            conversation.count_silent(at_ms);
+        }
+        if private {
+            conversation.set_aside(shown_at_ms);
+        }
+        let seq = conversation.head.seq;
+        let (marked, forgotten) = match addition {
+            Addition::Delete { target } => {
+                conversation.delete(*target, Deletion { seq, at_ms, index });
+                (Some(*target), None)
+            }
+            Addition::React { target, emoji, on: true } => {
+                (Some(*target), conversation.react(*target, emoji))
+            }
+            _ => (None, None),
+        };
+        self.dirty.extend(marked.into_iter().chain(forgotten).map(|seq| RowKey::Marks(key, seq)));
+        if private {
+            self.dirty.insert(RowKey::Aside(key));
+        }
+        self.dirty.insert(RowKey::Member(key, author.clone()));
     }
 }
 

@@ -5,10 +5,8 @@
 //! the next one) is a defect of this program and stops it: going on would spread the damage.
 
 use super::{
-    addition::Addition,
     conversation::Conversation,
     dedup::{Accepted, Dedup, fingerprint},
-    marks::Deletion,
     record::{ConversationKey, Entry, NewMember, Record, TenantId, UserKey},
     rows::RowKey,
     standing::Standing,
@@ -323,37 +321,6 @@ impl State {
             self.index_member(key, &member.user);
             self.dirty.insert(RowKey::Member(key, member.user.clone()));
         }
-    }
-
-    fn add(&mut self, key: ConversationKey, author: &UserId, addition: &Addition, private: bool) {
-        let Tip { index, at_ms, .. } = self.tip;
-        let conversation = self.change(key);
-        let shown_at_ms = conversation.active_at_ms(false);
-        if let Addition::Note { .. } = addition {
-            conversation.count_message(at_ms, author);
-            conversation.count_note();
-        } else {
-            conversation.count_silent(at_ms);
-        }
-        if private {
-            conversation.set_aside(shown_at_ms);
-        }
-        let seq = conversation.head.seq;
-        let (marked, forgotten) = match addition {
-            Addition::Delete { target } => {
-                conversation.delete(*target, Deletion { seq, at_ms, index });
-                (Some(*target), None)
-            }
-            Addition::React { target, emoji, on: true } => {
-                (Some(*target), conversation.react(*target, emoji))
-            }
-            _ => (None, None),
-        };
-        self.dirty.extend(marked.into_iter().chain(forgotten).map(|seq| RowKey::Marks(key, seq)));
-        if private {
-            self.dirty.insert(RowKey::Aside(key));
-        }
-        self.dirty.insert(RowKey::Member(key, author.clone()));
     }
 
     fn leave(&mut self, key: ConversationKey, user: &UserId) {
