@@ -209,7 +209,7 @@ impl Board {
         }
     }
 
-    /// The user's presence now. `availability` and `last_seen_ms` count when nothing is observed.
+    /// The user's presence as it was told last. `availability` and `last_seen_ms` count when nothing is observed.
     #[must_use]
     pub fn presence(&self, key: &UserKey, availability: Availability, last_seen_ms: u64) -> Presence {
         self.users.get(key).map_or_else(
@@ -263,11 +263,14 @@ impl Observed {
         }
     }
 
+    /// What was told last: a snapshot must not be ahead of it. A change that waits may be taken back, and then nobody would
+    /// correct whoever had been shown it.
     fn presence(&self, key: &UserKey) -> Presence {
+        let (availability, connectivity) = self.shown;
         Presence {
             user: key.user.clone(),
-            availability: self.availability,
-            connectivity: self.connectivity(),
+            availability,
+            connectivity,
             last_seen_ms: self.last_seen_ms,
             version: self.version,
         }

@@ -92,6 +92,20 @@ fn three_tabs_opened_and_closed_are_one_user_who_leaves_with_the_last() {
 }
 
 #[test]
+fn whoever_begins_to_watch_in_the_middle_of_a_flap_is_not_left_with_it() {
+    let mut node = Node::with_a_conversation();
+    watch(&mut node, AGENT, &["mia"]);
+    node.hello(ConnectionId(101), "mia", Role::Visitor);
+    node.tell(Input::Disconnected { connection: ConnectionId(101) });
+    let other = ConnectionId(102);
+    node.hello(other, "otto", Role::Agent);
+    let snapshot = watch(&mut node, other, &["mia"]).pop().expect("a snapshot");
+    node.hello(ConnectionId(103), "mia", Role::Visitor);
+    let last = presences(&node.pass(QUIET_MS)).pop().unwrap_or(snapshot);
+    assert_eq!(last.connectivity, Connectivity::Connected);
+}
+
+#[test]
 fn the_grace_of_a_silent_client_counts_from_its_last_sign_of_life() {
     let mut node = Node::with_a_conversation();
     watch(&mut node, AGENT, &["vera"]);

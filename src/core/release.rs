@@ -147,7 +147,7 @@ impl Core {
                 self.forget_offline(&before);
             }
             Held::Revocation { ask, ended } => {
-                self.effects.push_back(Effect::Revoked { ask, result: Ok(ended) })
+                self.effects.push_back(Effect::Revoked { ask, result: Ok(ended) });
             }
             Held::Revoked { key, user } => {
                 self.revoke_member(key, &user);

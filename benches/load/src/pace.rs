@@ -16,7 +16,7 @@ impl Pace {
 
     /// The next message that is due at `now_ns`: its number from 0, and when it was due.
     pub(crate) fn take(&mut self, now_ns: u64) -> Option<(u64, u64)> {
-        let due_ns = self.begin_ns + (self.next as f64 / self.per_second * 1e9) as u64;
+        let due_ns = self.begin_ns + (self.next as f64 * 1e9 / self.per_second) as u64;
         (due_ns <= now_ns).then(|| {
             self.next += 1;
             (self.next - 1, due_ns)

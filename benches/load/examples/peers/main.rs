@@ -97,7 +97,7 @@ fn main() {
                         outcomes.push(Outcome { round, case: case.name, server: which.name(), figures });
                     }
                     Err(error) => {
-                        eprintln!("round {} {} {}: FAILED: {error}", round + 1, case.name, which.name())
+                        eprintln!("round {} {} {}: FAILED: {error}", round + 1, case.name, which.name());
                     }
                 }
             }

@@ -122,7 +122,7 @@ pub(crate) async fn connect_all(
     let all = (0..sessions).map(|number| {
         let join = Join { server, connector: &connector, number, room: number / room, tally };
         async move {
-            let joined = time::timeout(JOIN_TIMEOUT, join.run()).await;
+            let joined = time::timeout(JOIN_TIMEOUT, Box::pin(join.run())).await;
             joined.unwrap_or(Err(LoadError::Silence("a connection")))
         }
     });
