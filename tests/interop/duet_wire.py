@@ -181,15 +181,19 @@ BYTES, TEXT, ID = Bytes(), Text(), Id()
 ROLE = Enum("visitor agent supervisor service", unknown="visitor")
 RESUMED = Enum("new full none")
 DURABILITY = Enum("ephemeral accepted mirrored")
-CONVERSATION_KIND = Enum("direct group support", unknown="group")
+CONVERSATION_KIND = Enum("direct group support broadcast", unknown="group")
 STATUS = Enum("queued active resolved closed", unknown="active")
 AVAILABILITY = Enum("online busy away offline", unknown="busy")
-CONNECTIVITY = Enum("connected idle reconnecting offline", unknown="idle")
+CONNECTIVITY = Enum("connected idle reconnecting offline reachable", unknown="idle")
+ACTIVITY = Enum("active idle background")
 POSITION = Struct(epoch=U64, seq=U64)
 START = Enum("latest after", latest=U16, after=POSITION)
 PAGE = Enum("before after", before=U64, after=U64)
 SUBJECT = Enum("lane request message", request=U32, message=ID)
 CONTENT = Struct(format=U16, body=BYTES)
+CHANGE = Enum("edit delete react", edit=Struct(target=U64, content=CONTENT), delete=Struct(target=U64),
+              react=Struct(target=U64, emoji=TEXT, on=BOOL))
+OUTCOME = Enum("returned failed", returned=BYTES, failed=Struct(code=U16, message=TEXT))
 MEMBER_NAME = Struct(user=TEXT, name=TEXT, role=ROLE)
 PRESENCE = Struct(user=TEXT, availability=AVAILABILITY, connectivity=CONNECTIVITY, lastSeenMs=U64, version=U64)
 MEMBER = Struct(**MEMBER_NAME.fields, received=U64, read=U64, presence=PRESENCE)
@@ -217,13 +221,22 @@ CLIENT = {
     0x0B: ("Assign", Struct(request=U32, conversation=ID, agent=Optional(TEXT))),
     0x0C: ("SetStatus", Struct(request=U32, conversation=ID, status=STATUS)),
     0x0D: ("Goodbye", Struct()),
+    0x0E: ("Identify", Struct(request=U32, token=TEXT)),
     0x10: ("Open", Struct(conversation=ID, start=START)),
     0x11: ("Publish", Struct(id=ID, content=CONTENT, replyTo=Optional(U64), durability=DURABILITY)),
     0x12: ("Receipt", Struct(received=U64, read=U64)),
     0x13: ("Close", Struct()),
+    0x14: ("Amend", Struct(id=ID, change=CHANGE, durability=DURABILITY)),
+    0x15: ("Note", Struct(id=ID, content=CONTENT, replyTo=Optional(U64), durability=DURABILITY)),
+    0x16: ("PostSystem", Struct(id=ID, name=TEXT, content=CONTENT, durability=DURABILITY)),
     0x18: ("HistoryRequest", Struct(request=U32, conversation=ID, page=PAGE, limit=U16)),
+    0x20: ("Serve", Struct(request=U32, methods=List(TEXT))),
+    0x21: ("Call", Struct(request=U32, method=TEXT, body=BYTES, timeoutMs=U32)),
+    0x22: ("Answer", Struct(call=U64, outcome=OUTCOME)),
+    0x28: ("WatchMembers", Struct(request=U32, conversations=List(ID))),
     0x30: ("Typing", Struct(conversation=ID, version=U64, active=BOOL)),
     0x31: ("Idle", Struct(version=U64, idle=BOOL)),
+    0x32: ("Activity", Struct(version=U64, activity=ACTIVITY)),
 }
 
 SERVER = {
@@ -241,6 +254,8 @@ SERVER = {
                                 assignee=Optional(TEXT), head=U64, activeAtMs=U64, read=U64, unread=U32,
                                 members=List(MEMBER_NAME), gone=BOOL)),
     0x4B: ("Presence", PRESENCE),
+    0x4C: ("Identified", Struct(request=U32, user=TEXT, name=TEXT, role=ROLE, expiresMs=U64)),
+    0x4D: ("PresenceCounts", Struct(conversation=ID, connected=U32, away=U32, offline=U32, version=U64)),
     0x50: ("Opened", Struct(conversation=ID, kind=CONVERSATION_KIND, status=STATUS, subject=Optional(TEXT),
                             assignee=Optional(TEXT), head=POSITION, firstSeq=U64, after=U64, complete=BOOL,
                             members=List(MEMBER), memberCount=U32)),
@@ -251,6 +266,9 @@ SERVER = {
     0x55: ("Ephemeral", Struct(author=TEXT, content=CONTENT)),
     0x56: ("Unsubscribed", Struct(code=U16, reason=TEXT)),
     0x58: ("HistoryPage", Struct(request=U32, conversation=ID, events=List(EVENT), more=BOOL)),
+    0x60: ("CallAsked", Struct(call=U64, user=TEXT, role=ROLE, method=TEXT, body=BYTES, timeoutMs=U32)),
+    0x61: ("Answered", Struct(request=U32, outcome=OUTCOME)),
+    0x62: ("CallEnded", Struct(call=U64)),
     0x70: ("Typing", Struct(conversation=ID, user=TEXT, version=U64, ttlMs=U32)),
 }
 
@@ -261,6 +279,14 @@ EVENTS = {
     4: ("MemberLeft", Struct(user=TEXT)),
     5: ("Assigned", Struct(agent=TEXT)),
     6: ("StatusChanged", Struct(status=STATUS)),
+    7: ("Edited", Struct(id=ID, target=U64, content=CONTENT)),
+    8: ("Deleted", Struct(id=ID, target=U64)),
+    9: ("Reacted", Struct(id=ID, target=U64, emoji=TEXT, on=BOOL)),
+    10: ("Tombstone", Struct(of=U64, deletion=U64, deletedAtMs=U64)),
+    11: ("System", Struct(id=ID, name=TEXT, content=CONTENT)),
+    12: ("Private", Struct(kind=U16, body=BYTES)),
+    13: ("Withheld", Struct()),
+    20: ("MemberIdentified", Struct(before=TEXT, user=TEXT, name=TEXT)),
 }
 
 KIND_OF = {name: (kind, body) for kind, (name, body) in CLIENT.items()}
