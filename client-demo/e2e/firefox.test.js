@@ -90,7 +90,7 @@ describe('Firefox and Chromium', () => {
       for (const [i, line] of lines.entries()) await (i % 2 === 0 ? visitor : agent).sees(line, 'read');
       const told = await visitor.texts();
       await Promise.all([visitor.page.reload(), agent.page.reload()]);
-      await agent.room.getByRole('button', { name: new RegExp(`Cai-${visitorIn}`) }).click();
+      await agent.room.locator('button.item', { hasText: `Cai-${visitorIn}` }).click();
       for (const side of [visitor, agent]) {
         await side.reads(told.at(-1));
         assert.deepEqual(await side.texts(), told);

@@ -100,7 +100,7 @@ export async function agentOf({ server, browser }, query = '') {
 
 /** The agent opens the conversation of `name` and takes it. */
 export async function take(agent, name) {
-  await agent.room.getByRole('button', { name: new RegExp(name) }).click();
+  await agent.room.locator('button.item', { hasText: name }).click();
   await agent.room.getByRole('button', { name: 'Take', exact: true }).click();
   await agent.field.waitFor();
 }
