@@ -72,6 +72,14 @@ export class Server {
     });
   }
 
+  /** What a metric without labels says. */
+  async metric(name) {
+    const answer = await fetch(`http://${this.#ready.admin}/metrics`);
+    const line = (await answer.text()).split('\n').find(text => text.startsWith(`${name} `));
+    if (line === undefined) throw new Error(`there is no metric ${name}`);
+    return Number(line.slice(name.length + 1));
+  }
+
   /** As a crash would: nothing is said to anybody. */
   async kill() {
     const ended = once(this.#child, 'exit');

@@ -1,5 +1,6 @@
 /** Coming back: nothing missing, nothing twice, whatever went away and for how long. */
 import assert from 'node:assert/strict';
+import { until } from '../../e2e/until.js';
 import { law, texts } from './law.js';
 
 const STORED = ['accepted', 'mirrored', 'delivered', 'read'];
@@ -140,10 +141,14 @@ export default [
     { settings: ['limits.session_ttl_ms=1000', 'limits.presence_grace_ms=3000'] },
     async world => {
       const { subject, other, room } = await world.two();
+      const sessions = await world.server.metric('duet_sessions');
       await world.wire.cut();
       if (!world.lane.udp) await world.wire.reset();
       await subject.hears('state', { current: 'reconnecting' });
       await world.gone(other, 'subject');
+      // Presence counts from the last sign of life, a session from when its silence was noticed.
+      const ended = async () => (await world.server.metric('duet_sessions')) < sessions || undefined;
+      await until('the session has ended', 20_000, ended);
       subject.mark();
       const [sent] = await subject.say(room, 'with a new session');
       await world.wire.heal();

@@ -49,7 +49,7 @@ export default [
       await world.wire.heal();
       const back = await subject.hears('state', { current: 'connected' }, 45_000);
       assert.equal(back.resumed, true);
-      assert.ok(subject.asked.length >= 2, `${subject.asked}`);
+      await subject.until('a second token', () => subject.asked.length >= 2);
       subject.never('state', { current: 'failed' });
     },
   ),
