@@ -52,6 +52,7 @@ impl Ledger {
     pub(crate) fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Pair(order) => panic!("a node without a peer gave an order to one: {order:?}"),
+            Effect::Revoked { .. } => panic!("a revocation was answered, and nobody asked for one"),
             Effect::Append(append) => self.append(append),
             Effect::Checkpoint { index, rows } => {
                 assert!(index <= self.durable, "a checkpoint of what is not on the disk");
