@@ -26,7 +26,7 @@ pub use flow::{Flow, Flown, flow};
 pub use meter::{Meter, Usage};
 pub use plan::{Carrier, Durability, Plan, Pressure, Progress, Shape, Tokens};
 pub use report::{Latency, Report};
-pub use speaker::Speaker;
+pub use speaker::{Speaker, offer};
 pub use tally::Tally;
 
 /// Runs a plan to its end.

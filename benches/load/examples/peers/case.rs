@@ -118,7 +118,7 @@ impl Case {
             deliveries_per_s: report.delivered_per_s,
             p50_ms: report.delivery.map(|latency| latency.p50_ms),
             p99_ms: report.delivery.map(|latency| latency.p99_ms),
-            handshake_cpu_ms: report.handshake_cpu_ms.unwrap_or_default(),
+            handshake_cpu_ms: report.handshake_cpu_ms.ok_or(LoadError::Silence("the server's process"))?,
             rss_kib_per_session: report
                 .rss_kib_per_session
                 .unwrap_or(rss.saturating_sub(before) as f64 / self.sessions as f64),

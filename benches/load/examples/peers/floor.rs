@@ -1,22 +1,12 @@
 //! The floor: the smallest fan-out that quinn allows, with no session, no log, no names, no rights. What Duet costs above it
 //! is what Duet does.
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use duet_load::{LoadError, Speaker, Tally, tls};
+use bytes::{Bytes, BytesMut};
+use duet_load::{LoadError, Speaker, Tally, offer, tls};
 use futures_util::{StreamExt as _, stream};
 use quinn::{Endpoint, RecvStream, SendStream, TransportConfig, crypto::rustls as quic_tls};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    fs,
-    net::SocketAddr,
-    path::Path,
-    pin::Pin,
-    rc::Rc,
-    sync::Arc,
-    task::{Context, Poll, Waker},
-};
+use std::{cell::RefCell, collections::BTreeMap, fs, net::SocketAddr, path::Path, rc::Rc, sync::Arc};
 use tokio::sync::mpsc;
 
 /// A room's number comes first on the stream, then messages: two bytes of length each.
@@ -112,14 +102,7 @@ impl Speaker for FloorSpeaker {
 
     fn flush(&self) {
         let (stream, pending) = &mut *self.out.borrow_mut();
-        let mut context = Context::from_waker(Waker::noop());
-        while !pending.is_empty() {
-            match Pin::new(&mut *stream).poll_write(&mut context, pending) {
-                Poll::Ready(Ok(written)) => pending.advance(written),
-                Poll::Ready(Err(_)) => pending.clear(),
-                Poll::Pending => return,
-            }
-        }
+        offer(stream, pending);
     }
 
     fn waiting(&self) -> usize {

@@ -5,8 +5,8 @@ use crate::{
     servers::{Server, Which},
     socketio, websocket,
 };
-use bytes::{Buf as _, BytesMut};
-use duet_load::{LoadError, Speaker, Tally, tls};
+use bytes::BytesMut;
+use duet_load::{LoadError, Speaker, Tally, offer, tls};
 use futures_util::{StreamExt as _, stream};
 use std::{
     cell::RefCell,
@@ -90,16 +90,9 @@ impl<D: Dialect> Speaker for TcpSpeaker<D> {
 
     fn flush(&self) {
         let (io, out) = (&mut *self.io.borrow_mut(), &mut *self.out.borrow_mut());
-        let mut context = Context::from_waker(Waker::noop());
-        while !out.is_empty() {
-            match Pin::new(&mut *io).poll_write(&mut context, out) {
-                Poll::Ready(Ok(written)) => out.advance(written),
-                Poll::Ready(Err(_)) => out.clear(),
-                Poll::Pending => return,
-            }
-        }
+        offer(io, out);
         // What TLS still holds goes with the next flush.
-        let _ = Pin::new(io).poll_flush(&mut context);
+        let _ = Pin::new(io).poll_flush(&mut Context::from_waker(Waker::noop()));
     }
 
     fn waiting(&self) -> usize {

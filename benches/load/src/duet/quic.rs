@@ -1,16 +1,11 @@
 //! Raw QUIC and WebTransport: a lane is a bidirectional stream, in WebTransport with a head that names the session.
 
 use super::Ears;
-use crate::LoadError;
-use bytes::{Buf as _, Bytes, BytesMut};
+use crate::{LoadError, offer};
+use bytes::{Bytes, BytesMut};
 use duet_protocol::{Command, Frame, FrameDecoder, frame::put_varint};
 use quinn::{Connection, RecvStream, SendStream, VarInt};
-use std::{
-    cell::RefCell,
-    pin::Pin,
-    rc::Rc,
-    task::{Context, Poll, Waker},
-};
+use std::{cell::RefCell, rc::Rc};
 
 /// One connection.
 pub(crate) struct Quic {
@@ -101,18 +96,9 @@ impl QuicLane {
         self.flush();
     }
 
-    /// What the stream does not take waits for the next flush; nobody is woken.
     pub(crate) fn flush(&self) {
         let (stream, pending) = &mut *self.out.borrow_mut();
-        let mut context = Context::from_waker(Waker::noop());
-        while !pending.is_empty() {
-            match Pin::new(&mut *stream).poll_write(&mut context, pending) {
-                Poll::Ready(Ok(written)) => pending.advance(written),
-                // The stream is gone; the reader tells it.
-                Poll::Ready(Err(_)) => pending.clear(),
-                Poll::Pending => return,
-            }
-        }
+        offer(stream, pending);
     }
 
     pub(crate) fn waiting(&self) -> usize {
