@@ -6,7 +6,11 @@ use crate::{
 };
 use duet_load::{Flow, Flown, LoadError, Meter, Plan, Pressure, Shape, Speaker, Tally, Tokens, flow};
 use serde::Serialize;
-use std::{fmt, rc::Rc, time::Duration};
+use std::{
+    fmt,
+    rc::Rc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// One thing that is measured.
 pub(crate) struct Case {
@@ -214,7 +218,8 @@ impl Tokens for Signer<'_> {
         use jsonwebtoken::{Algorithm, EncodingKey, Header};
         let mut header = Header::new(Algorithm::HS256);
         header.kid = Some("demo-1".to_owned());
-        let claims = serde_json::json!({ "sub": user, "role": role, "exp": 4_102_444_800_u64 });
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
+        let claims = serde_json::json!({ "sub": user, "role": role, "exp": now.as_secs() + TOKEN_LIVES_S });
         jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(self.secret))
             .map_err(|error| error.to_string())
     }
@@ -223,3 +228,5 @@ impl Tokens for Signer<'_> {
 /// What the peers' figures in the literature use.
 const PAYLOAD_BYTES: usize = 200;
 const WARM_UP: Duration = Duration::from_secs(2);
+/// Longer than any run.
+const TOKEN_LIVES_S: u64 = 86_400;
